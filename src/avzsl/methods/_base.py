@@ -1,0 +1,105 @@
+"""What a method is: two abstract classes and their registry. A method's own file makes a final class of one of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from torch import Tensor, nn
+
+from avzsl.decision import embedding_scores
+from avzsl.registry import Registry
+from avzsl.types import Batch, Clips, Dimensions, SpikeTrace
+
+METHODS: Registry[type[Method]] = Registry("method")
+M = TypeVar("M", bound="type[Method]")
+
+
+def register(name: str) -> Callable[[M], M]:
+    """Class decorator: file a method under `name` (the only wiring a method needs besides its import line)."""
+
+    def add(method: M) -> M:
+        METHODS.register(name)(method)
+        method.name = name
+        return method
+
+    return add
+
+
+class Method(nn.Module, ABC):
+    """A way to score clips against classes, taught by labelled clips of some classes.
+
+    A method is built as `SomeMethod(config, dimensions)`; weights are drawn from torch's global generator, which the
+    caller seeds. Nothing is kept from one call to the next except parameters and normalisation statistics.
+
+    Class attributes:
+        Config: frozen dataclass of settings, all with defaults.
+        name: set by `register`.
+        title, year, venue, citation: for tables; `citation` is a BibTeX entry or a plain sentence.
+        inputs: `"averaged"`, `"temporal"` or `"averaged or temporal"`.
+    """
+
+    Config: ClassVar[type[Any]]
+    name: ClassVar[str]
+    title: ClassVar[str]
+    year: ClassVar[int]
+    venue: ClassVar[str]
+    citation: ClassVar[str]
+    inputs: ClassVar[str] = "averaged or temporal"
+
+    def __init__(self, config: Any, dimensions: Dimensions) -> None:
+        super().__init__()
+        self.config = config
+        self.dimensions = dimensions
+
+    @abstractmethod
+    def fit_step(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses of one batch: scalar tensors, `"loss"` the one to minimise, the rest for the log."""
+
+    @abstractmethod
+    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
+        """Scores [B, C] of clips against class text vectors [C, d_w]; higher is better."""
+
+    def mode_scores(self, clips: Clips, classes: Tensor) -> dict[str, Tensor]:
+        """Scores of every output a method offers, the reported one under `"both"` (protocol.md section 8)."""
+        return {"both": self.class_scores(clips, classes)}
+
+    def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
+        """Fit in closed form on the whole training set; return True if that is all the training there is.
+
+        Args:
+            clips: all N training clips.
+            labels: [N] int64, columns of `classes`.
+            classes: [C, d_w] text vectors of the training classes.
+        """
+        return False
+
+    def end_of_stage(self, clips: Clips, labels: Tensor, classes: Tensor) -> None:  # noqa: B027
+        """Called once after the last epoch of a stage, with the whole training set; for methods that train a classifier."""
+
+    def spike_traces(self, clips: Clips) -> tuple[SpikeTrace, ...]:
+        """What the spiking neurons did for the first clip; empty for a method without any."""
+        return ()
+
+
+class EmbeddingMethod(Method):
+    """A method that puts clips and classes in one space and decides by Euclidean distance."""
+
+    @abstractmethod
+    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalar losses of one batch, `"loss"` among them."""
+
+    @abstractmethod
+    def embed_clips(self, clips: Clips) -> Tensor:
+        """Clip embeddings [B, D]."""
+
+    @abstractmethod
+    def embed_classes(self, classes: Tensor) -> Tensor:
+        """Class embeddings [C, D] of text vectors [C, d_w]."""
+
+    def fit_step(self, batch: Batch) -> dict[str, Tensor]:
+        return self.loss_terms(batch)
+
+    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
+        return embedding_scores(self.embed_clips(clips), self.embed_classes(classes))

@@ -1,0 +1,60 @@
+"""Find a class by name: one small registry, used for methods, extractors and text encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from avzsl.errors import SettingError, nearest_name
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to objects, with a refusal to register a name twice and a suggestion when a name is unknown.
+
+    Args:
+        kind: what is registered, in the singular, for messages (`"method"`).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that files the decorated object under `name`.
+
+        Raises:
+            SettingError: the name is taken by something else.
+        """
+
+        def add(entry: T) -> T:
+            if self._entries.get(name, entry) is not entry:
+                raise SettingError(f"{self.kind} '{name}' is registered already; choose another name")
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def get(self, name: str) -> T:
+        """The object filed under `name`.
+
+        Raises:
+            SettingError: nothing has that name; the message carries the nearest one.
+        """
+        if name not in self._entries:
+            raise SettingError(f"unknown {self.kind} '{name}'{nearest_name(name, self._entries)}")
+        return self._entries[name]
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self._entries))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
