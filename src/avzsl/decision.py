@@ -34,7 +34,8 @@ def embedding_scores(clips: Tensor, classes: Tensor, chunk: int = CHUNK) -> Tens
     kind = torch.float64 if clips.dtype == classes.dtype == torch.float64 else torch.float32
     clips, classes = clips.to(kind), classes.to(kind)
     blocks = [
-        torch.cdist(block, classes, compute_mode="donot_use_mm_for_euclid_dist") for block in clips.split(max(chunk, 1))
+        torch.cdist(block, classes, compute_mode="donot_use_mm_for_euclid_dist")
+        for block in torch.split(clips, max(chunk, 1))
     ]
     return -torch.cat(blocks)
 
