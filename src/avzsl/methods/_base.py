@@ -75,8 +75,8 @@ class Method(nn.Module, ABC):
         """
         return False
 
-    def end_of_stage(self, clips: Clips, labels: Tensor, classes: Tensor) -> None:  # noqa: B027
-        """Called once after the last epoch of a stage, with the whole training set; for methods that train a classifier."""
+    def end_of_stage(self, clips: Clips, labels: Tensor, classes: Tensor) -> None:
+        """Called after the last epoch of a stage with the whole training set; for methods that train a classifier."""
 
     def spike_traces(self, clips: Clips) -> tuple[SpikeTrace, ...]:
         """What the spiking neurons did for the first clip; empty for a method without any."""
