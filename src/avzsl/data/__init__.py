@@ -1,0 +1,1 @@
+"""Benchmark folders in memory: seen / unseen splits, class-balanced pairs, batches."""
