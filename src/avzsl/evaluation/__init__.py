@@ -1,0 +1,1 @@
+"""From scores to numbers: seen, unseen, harmonic mean, zero-shot; the bias and its search."""
