@@ -1,0 +1,1 @@
+"""Two-stage training that can be stopped and continued at any step."""
