@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from avzsl.nn.convolution import KERNEL, STRIDE, halving_convolution
 from avzsl.nn.lif import LifParameters
 from avzsl.nn.pooling import GlobalLocalPooling, time_step_factor, weighted_sum
 from avzsl.nn.threshold import DynamicRun, ThresholdRule, dynamic_lif
 
 BLOCKS = 3
-STRIDE = 2
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class SpikingConfig:
         threshold_clamp: the threshold stays within this factor of `threshold`.
         time_step_factor: TSF (Eq. 8). Off, the mean over the steps.
         channels: of the second and third block; the first has half as many.
-        kernel: width of the convolutions, even.
         positions: width of the feature vector the first block sees; other widths are mapped to it first.
         fast: hand-derived backward passes; False runs the plain loops (same numbers, for checking).
     """
@@ -57,7 +56,6 @@ class SpikingConfig:
     threshold_clamp: float = 4.0
     time_step_factor: bool = True
     channels: int = 8
-    kernel: int = 4
     positions: int = 512
     fast: bool = True
 
@@ -66,8 +64,6 @@ class SpikingConfig:
             raise ValueError(f"time_steps is {self.time_steps}; it must be at least 1")
         if self.channels < 2:
             raise ValueError(f"channels is {self.channels}; it must be at least 2")
-        if self.kernel < STRIDE or self.kernel % 2:
-            raise ValueError(f"kernel is {self.kernel}; it must be even and at least {STRIDE}")
         if self.positions < 2 * STRIDE**BLOCKS or self.positions % STRIDE**BLOCKS:
             raise ValueError(f"positions is {self.positions}; it must be a multiple of {STRIDE**BLOCKS}, 16 or more")
         self.neuron(), self.rule()  # they check the rest
@@ -126,9 +122,8 @@ class SpikingBlock(nn.Module):
         super().__init__()
         self.params, self.rule, self.fast = config.neuron(), config.rule(), config.fast
         # no bias: the batch norm takes it off again
-        self.conv = nn.Conv1d(
-            inputs, outputs, config.kernel, stride=STRIDE, padding=(config.kernel - STRIDE) // 2, bias=False
-        )
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, KERNEL))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as nn.Conv1d does
         self.norm = nn.BatchNorm1d(outputs)
         self.pooling = GlobalLocalPooling(config.fast)
         self.gate = config.pooling
@@ -142,13 +137,12 @@ class SpikingBlock(nn.Module):
         Returns:
             [D, B, C, P] in (0, 1) and [D, B, C, 1].
         """
-        weighted = self.norm(self.conv(inputs.flatten(0, 1)))  # Eq. 6: [D * B, C, P]
+        weighted = self.norm(halving_convolution(inputs.flatten(0, 1), self.weight, self.fast))  # Eq. 6: [D * B, C, P]
         weighted = weighted.unflatten(0, inputs.shape[:2])
-        if self.gate:
-            gated, pool = self.pooling(weighted)
-        else:
-            gated, pool = torch.sigmoid(weighted), self.pooling.pool(weighted)
-        return gated, torch.sigmoid(pool)
+        gated, pool = self.pooling(weighted) if self.gate else (torch.sigmoid(weighted), None)
+        if not self.rule.dynamic:
+            return gated, weighted.new_zeros((*weighted.shape[:-1], 1))  # nobody asks for it
+        return gated, torch.sigmoid(self.pooling.pool(weighted) if pool is None else pool)
 
     def forward(self, inputs: Tensor, steps: tuple[int, ...]) -> DynamicRun:
         """Run T steps from rest.
@@ -165,7 +159,7 @@ class SpikingEncoder(nn.Module):
     """Features of one modality to a spike train and its summary (Sec. III-B).
 
     Time step t sees segment floor(t L / T) of the clip's L real segments ('direct encoding': features enter as
-    currents, not as spikes). The first block has no memory of its own before its neurons, so its convolution runs once per
+    currents, not as spikes). The first block has no memory before its neurons, so its convolution runs once per
     *distinct* segment wherever that changes nothing: always in eval mode, and in training where every segment is seen
     equally often, so that the batch statistics are the same. Copies are not samples: the running variance then uses
     n / (n - 1) of the n distinct values, not of T / L times as many.

@@ -12,8 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from avzsl.nn.lif import LifParameters, LifState, charge, fire, reset, reset_, start_state, step_backward_
 
-# Samples that the fast form takes through all time steps together: one step's tensors then fit the second-level cache.
-CHUNK_ELEMENTS = 32_768
+# Neurons that the fast form takes through all time steps together, so that a step finds the last one in the cache.
+CHUNK_ELEMENTS = 131_072
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class _FastDynamicLif(torch.autograd.Function):
                 params=ctx.params,
                 rule=ctx.rule,
             )
-        return to_current, to_gate, None, None, None
+        return to_current, to_gate if ctx.rule.dynamic else None, None, None, None
 
 
 def _backward_chunk(
