@@ -8,7 +8,8 @@ from torch import Tensor
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
     """Euclidean distance of each row [B, D] to the row beside it, [B]. Equal rows have distance 0 and gradient 0."""
-    return torch.linalg.vector_norm(first - second, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(first - second, dim=1)
+    return norms
 
 
 def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0) -> Tensor:

@@ -1,0 +1,212 @@
+"""Ridge regression from averaged features to text vectors: the linear yardstick that every method should pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from avzsl.errors import ModelError, SettingError
+from avzsl.losses.reconstruction import squared_error
+from avzsl.methods._base import EmbeddingMethod, register
+from avzsl.nn.mlp import masked_mean
+from avzsl.types import Batch, Clips, Dimensions
+
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class RidgeConfig:
+    """Settings of the ridge baseline.
+
+    Attributes:
+        modality: use both modalities, side by side, or one alone.
+        penalty: λ, on features of unit variance and weights of clips that sum to 1; 0 = choose it from `PENALTIES` by
+            hiding groups of training classes and asking which λ names them best.
+        folds: number of groups of classes for that choice.
+        distance: `"cosine"` compares directions, `"euclidean"` the predicted vector itself.
+        balanced: every class weighs the same, however many clips it has; off, every clip weighs the same.
+    """
+
+    modality: Literal["both", "audio", "visual"] = "both"
+    penalty: float = 0.0
+    folds: int = 5
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    balanced: bool = True
+
+    def __post_init__(self) -> None:
+        if self.penalty < 0:
+            raise SettingError(f"penalty is {self.penalty}; it must be positive, or 0 to choose it from the data")
+        if self.folds < 2:
+            raise SettingError(f"folds is {self.folds}; it must be at least 2")
+
+
+@register("ridge")
+class Ridge(EmbeddingMethod):
+    """Linear zero-shot baseline in closed form.
+
+    Features are averaged over segments, standardised with training statistics, and mapped to the text vector of the
+    clip's class by W = argmin Σ_n c_n ‖Wᵀ x_n - (w_{y_n} - w̄)‖² + λ ‖W‖², with w̄ the weighted mean of the targets. A
+    clip is decided by its distance to the class vectors. A modality that is missing at test time counts as average: it
+    contributes zero after standardisation.
+    """
+
+    Config = RidgeConfig
+    title: ClassVar[str] = "Ridge"
+    year: ClassVar[int] = 1970
+    venue: ClassVar[str] = "Technometrics"
+    citation: ClassVar[str] = (
+        "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, Technometrics 12(1), 1970"
+    )
+    config: RidgeConfig
+
+    def __init__(self, config: RidgeConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions)
+        sizes = {"audio": dimensions.audio, "visual": dimensions.visual}
+        self.sizes = {name: size for name, size in sizes.items() if size and config.modality in ("both", name)}
+        if not self.sizes:
+            raise SettingError(f"modality is '{config.modality}', but these features have none of it")
+        width = sum(self.sizes.values())
+        self.weight = nn.Parameter(torch.zeros(width, dimensions.text))
+        self.offset = nn.Parameter(torch.zeros(dimensions.text))
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("penalty", torch.tensor(config.penalty or PENALTIES[-2]))
+
+    mean: Tensor
+    scale: Tensor
+    penalty: Tensor
+
+    def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
+        """Fit the map; that is all the training there is."""
+        raw = self._averaged(clips).double()
+        share = _shares(labels, len(classes), self.config.balanced)
+        mean = share @ raw
+        scale = (share @ (raw - mean).square()).sqrt()
+        scale = torch.where(scale > 1e-8 * (1 + mean.abs()), scale, torch.ones_like(scale))  # a constant column
+        rows = (raw - mean) / scale
+        words = classes.double()
+        penalty = self.config.penalty or choose_penalty(rows, labels, words, share, self.config.folds)
+        weight, offset = fit_ridge(rows, words[labels], share, penalty)
+        with torch.no_grad():
+            for target, value in zip(
+                (self.weight, self.offset, self.mean, self.scale), (weight, offset, mean, scale), strict=True
+            ):
+                target.copy_(value)
+            self.penalty.fill_(penalty)
+        return True
+
+    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The same objective by gradient steps, for whoever feeds batches instead of calling `solve`."""
+        error = squared_error(self._predict(batch.clips), batch.classes[batch.labels])
+        decay = self.penalty * self.weight.square().sum()
+        return {"loss": error + decay, "error": error, "decay": decay}
+
+    def embed_clips(self, clips: Clips) -> Tensor:
+        """Predicted text vectors [B, d_w], of length 1 for the cosine distance."""
+        return self._directed(self._predict(clips))
+
+    def embed_classes(self, classes: Tensor) -> Tensor:
+        """The text vectors themselves [C, d_w]."""
+        return self._directed(classes)
+
+    def _directed(self, rows: Tensor) -> Tensor:
+        # Between vectors of length 1, Euclidean distance ranks as cosine does.
+        return nn.functional.normalize(rows, dim=1) if self.config.distance == "cosine" else rows
+
+    def _predict(self, clips: Clips) -> Tensor:
+        rows = (self._averaged(clips) - self.mean) / self.scale
+        return rows @ self.weight + self.offset
+
+    def _averaged(self, clips: Clips) -> Tensor:
+        """Means over segments side by side, [B, width]; the training mean for a modality that is missing."""
+        parts = []
+        start = 0
+        for name, size in self.sizes.items():
+            features, mask = getattr(clips, name), getattr(clips, f"{name}_mask")
+            if features is None:
+                parts.append(self.mean[start : start + size].expand(len(clips), -1))
+            elif features.shape[2] != size:
+                raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
+            else:
+                parts.append(masked_mean(features, mask))
+            start += size
+        if all(getattr(clips, name) is None for name in self.sizes):
+            raise ModelError(f"these clips have no {' and no '.join(self.sizes)}, all that this model looks at")
+        return torch.cat(parts, 1)
+
+
+def fit_ridge(rows: Tensor, targets: Tensor, share: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Weighted ridge regression with an offset that is not penalised.
+
+    Args:
+        rows: [N, d] float64, of weighted mean 0.
+        targets: [N, d_w].
+        share: [N] weights of the rows, summing to 1.
+        penalty: λ > 0.
+
+    Returns:
+        Weight [d, d_w] and offset [d_w].
+    """
+    centre = share @ targets
+    weighted = rows * share.unsqueeze(1)
+    gram = rows.T @ weighted
+    return _solve(gram, weighted.T @ (targets - centre), penalty), centre
+
+
+def choose_penalty(
+    rows: Tensor, labels: Tensor, classes: Tensor, share: Tensor, folds: int, penalties: Sequence[float] = PENALTIES
+) -> float:
+    """The λ that names hidden classes best: the zero-shot question, asked inside the training classes.
+
+    Class c is hidden in fold c mod `folds`; the map is fitted on the clips of the other classes and has to name the
+    hidden clips among the hidden classes. The score is the recall averaged over classes; the larger λ wins a tie.
+
+    Args:
+        rows: [N, d] float64.
+        labels: [N] int64.
+        classes: [C, d_w] float64.
+        share: [N] weights of the rows.
+        folds: number of groups.
+        penalties: candidates.
+    """
+    present = torch.bincount(labels).nonzero().squeeze(1)
+    folds = min(folds, len(present) // 2)
+    if folds < 2:
+        return sorted(penalties)[-2] if len(penalties) > 1 else penalties[0]
+    group = torch.full((len(classes),), -1, dtype=torch.long, device=labels.device)
+    group[present] = torch.arange(len(present), device=labels.device) % folds
+    recall = dict.fromkeys(sorted(penalties), 0.0)
+    for fold in range(folds):
+        hidden = group[labels] == fold
+        candidates = (group == fold).nonzero().squeeze(1)
+        x, part = rows[~hidden], share[~hidden] / share[~hidden].sum()
+        mean = part @ x
+        weighted = (x - mean) * part.unsqueeze(1)
+        targets = classes[labels[~hidden]]
+        centre = part @ targets
+        gram, cross = (x - mean).T @ weighted, weighted.T @ (targets - centre)
+        words = nn.functional.normalize(classes[candidates], dim=1)
+        for penalty in recall:
+            predicted = (rows[hidden] - mean) @ _solve(gram, cross, penalty) + centre
+            right = candidates[(predicted @ words.T).argmax(1)] == labels[hidden]
+            recall[penalty] += float(_shares(labels[hidden], len(classes), True) @ right.double()) / folds
+    best = max(recall.values())
+    return max(penalty for penalty, value in recall.items() if value >= best - 1e-12)
+
+
+def _solve(gram: Tensor, cross: Tensor, penalty: float) -> Tensor:
+    """(gram + λ I)⁻¹ cross by Cholesky."""
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return torch.cholesky_solve(cross, torch.linalg.cholesky(gram + penalty * identity))
+
+
+def _shares(labels: Tensor, classes: int, balanced: bool) -> Tensor:
+    """Weights [N] float64 that sum to 1: equal by class, or equal by row."""
+    if not balanced:
+        return torch.full((len(labels),), 1 / len(labels), dtype=torch.float64, device=labels.device)
+    counts = torch.bincount(labels, minlength=classes).double()
+    return 1 / (counts[labels] * (counts > 0).sum())
