@@ -92,6 +92,16 @@ class Extractor(ABC):
         """One audio vector [d_a] and one visual vector [d_v]: the mean over rows, unweighted."""
         return _mean(features.audio), _mean(features.visual)
 
+    def silence(self, rows: int) -> FloatArray:
+        """Audio rows that stand for missing sound, [rows, d_a]; zeros unless an extractor knows better.
+
+        Raises:
+            SettingError: the extractor does not listen.
+        """
+        if self.audio_dim is None:
+            raise SettingError(f"extractor '{self.name}' has no audio features, so sound cannot be missing")
+        return np.zeros((rows, self.audio_dim), np.float32)
+
 
 def _mean(rows: Any) -> FloatArray | None:
     return None if rows is None else np.asarray(rows, np.float64).mean(axis=0).astype(np.float32)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from avzsl.errors import MediaError
-from avzsl.features._base import Extractor, register
+from avzsl.features._base import Extractor, FloatArray, register
 from avzsl.features.audio import audio_dim, audio_rows
 from avzsl.features.visual import visual_dim, visual_rows
 from avzsl.types import ClipFeatures, ExtractorIdentity
@@ -110,3 +112,7 @@ class BuiltinExtractor(Extractor):
             visual = visual_rows(clip.frames, self.config.frame_rate, segments)
         short = ("short",) if seconds < 1 - _SLACK else ()
         return ClipFeatures(audio, visual, self.step_seconds, (*clip.info.warnings, *short))
+
+    def silence(self, rows: int) -> FloatArray:
+        """What silence sounds like, [rows, d_a]."""
+        return audio_rows(np.zeros(0, np.float32), self.config.audio_rate, rows).astype(np.float32)
