@@ -5,16 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avzsl.nn import convolution
+from avzsl.nn import chunks
 from avzsl.nn.convolution import halving_convolution
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    rows=st.integers(1, 7),
+    rows=st.sampled_from([1, 2, 7, 40]),
     channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     half=st.integers(1, 9),
-    chunk=st.sampled_from([1, 40, 10_000]),
+    chunk=st.sampled_from([1, 100_000]),
     seed=st.integers(0, 10_000),
 )
 def test_fast_form_has_the_values_and_gradients_of_pytorch(
@@ -26,7 +26,7 @@ def test_fast_form_has_the_values_and_gradients_of_pytorch(
     weights = torch.randn(rows, channels[1], half, generator=generator, dtype=torch.float64)
     results = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "CHUNK_ELEMENTS", chunk)
+        patch.setattr(chunks, "CHUNK_ELEMENTS", chunk)
         for fast in (False, True):
             out = halving_convolution(inputs, weight, fast)
             results.append((out, *torch.autograd.grad((out * weights).sum(), (inputs, weight))))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avzsl.nn import threshold
+from avzsl.nn import chunks
 from avzsl.nn.lif import LifParameters, lif
 from avzsl.nn.threshold import ThresholdRule, dynamic_lif, next_threshold, spike_entropy
 
@@ -66,7 +66,7 @@ def test_a_fixed_rule_is_the_plain_neuron() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    sizes=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 3), st.integers(1, 6)),
+    sizes=st.tuples(st.integers(1, 3), st.sampled_from([1, 2, 5, 40]), st.integers(1, 3), st.integers(1, 6)),
     repeats=st.integers(1, 3),
     rule=st.sampled_from(
         [ThresholdRule(), ThresholdRule(sign="printed"), ThresholdRule(clamp=1.3), ThresholdRule(0.3, dynamic=False)]
@@ -74,7 +74,7 @@ def test_a_fixed_rule_is_the_plain_neuron() -> None:
     reset=st.sampled_from(["hard", "soft", "none"]),
     detach=st.booleans(),
     surrogate=st.sampled_from(["atan", "sigmoid"]),
-    chunk=st.sampled_from([1, 20, 10_000]),
+    chunk=st.sampled_from([1, 100_000]),
     seed=st.integers(0, 10_000),
 )
 def test_fast_form_has_the_spikes_and_gradients_of_the_loop(
@@ -95,7 +95,7 @@ def test_fast_form_has_the_spikes_and_gradients_of_the_loop(
     weights = torch.randn(len(steps), *sizes[1:], generator=generator, dtype=torch.float64)
     results = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threshold, "CHUNK_ELEMENTS", chunk)
+        patch.setattr(chunks, "CHUNK_ELEMENTS", chunk)
         for fast in (False, True):
             run = dynamic_lif(current, gate, steps, params, rule, fast)
             found = torch.autograd.grad((run.spikes * weights).sum(), (current, gate), materialize_grads=True)

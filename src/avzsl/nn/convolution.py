@@ -1,7 +1,7 @@
 """The convolution between spiking blocks: few channels, kernel 4, stride 2, so that it halves the positions.
 
-PyTorch's backward pass for so few channels is several times slower than its forward pass. Here the kernel's four taps are
-split into two pairs, which makes the input [2p - 1, 2p] of tap pairs a matrix with twice the channels and half the
+PyTorch's backward pass for so few channels is several times slower than its forward pass. Here the kernel's four taps
+are split into two pairs, which makes the input [2p - 1, 2p] of tap pairs a matrix with twice the channels and half the
 positions; both gradients are then small matrix products, taken in chunks that fit the cache.
 """
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from avzsl.nn.chunks import chunks
+
 KERNEL, STRIDE, PADDING = 4, 2, 1
-# Input elements that the backward pass takes together; measured best between 32 and 512 thousand.
-CHUNK_ELEMENTS = 131_072
 
 
 def halving_convolution(inputs: Tensor, weight: Tensor, fast: bool = True) -> Tensor:
@@ -47,11 +47,9 @@ class _FastConvolution(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         want_inputs, want_weight = ctx.needs_input_grad
         gradient = gradients[0].contiguous()
-        rows = max(1, CHUNK_ELEMENTS // (inputs.shape[1] * inputs.shape[2]))
         to_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format) if want_inputs else None
         to_weight = torch.zeros_like(weight) if want_weight else None
-        for start in range(0, len(inputs), rows):
-            chunk = slice(start, start + rows)
+        for chunk in chunks(len(inputs), inputs[0].numel()):
             if to_inputs is not None:
                 _inputs_backward(gradient[chunk], weight, to_inputs[chunk])
             if to_weight is not None:
@@ -82,4 +80,4 @@ def _weight_backward(inputs: Tensor, gradient: Tensor) -> Tensor:
     pairs[:, channels:, :half] = inputs[:, :, 0::2]
     sums = [torch.bmm(gradient, part.transpose(1, 2)).sum(dim=0) for part in (pairs[:, :, :half], pairs[:, :, 1:])]
     # [C_out, 2 * C_in] of each pair of taps -> [C_out, C_in, 4]
-    return torch.cat([pair.unflatten(1, (2, channels)).transpose(1, 2) for pair in sums], dim=2)
+    return torch.cat([pair.reshape(-1, 2, channels).transpose(1, 2) for pair in sums], dim=2)

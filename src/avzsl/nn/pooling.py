@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ def pooled(current: Tensor, beta: Tensor) -> Tensor:
     Returns:
         [..., C, 1].
     """
-    # max(...), not amax: of several equal maxima one alone carries the gradient, as in max pooling
-    largest = current.max(dim=-1, keepdim=True).values
+    # amax lets equal maxima share the gradient; a convolution of spikes has many
+    largest = current.amax(dim=-1, keepdim=True)
     return (0.5 + beta) * largest + (1.5 - beta) * current.mean(dim=-1, keepdim=True)
 
 
@@ -33,24 +34,16 @@ class GlobalLocalPooling(nn.Module):
     """GLP (Eq. 7): the current of each channel, sharpened by its own maximum and mean.
 
     Our reading: beta is one number per block, kept in (0, 1) by a logistic; it starts at 0.5.
-
-    Args:
-        fast: the gate in one autograd node with in-place operations; same numbers.
     """
 
-    def __init__(self, fast: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.fast = fast
         self.beta_logit = nn.Parameter(torch.zeros(()))
 
     @property
     def beta(self) -> Tensor:
         """The learned share of the maximum, a scalar in (0, 1)."""
         return torch.sigmoid(self.beta_logit)
-
-    def pool(self, current: Tensor) -> Tensor:
-        """P_all [..., C, 1] of a current [..., C, P]."""
-        return pooled(current, self.beta)
 
     def forward(self, current: Tensor) -> tuple[Tensor, Tensor]:
         """Pool and gate.
@@ -61,34 +54,19 @@ class GlobalLocalPooling(nn.Module):
         Returns:
             The gated current [..., C, P] in (0, 1) and P_all [..., C, 1].
         """
-        pool = self.pool(current)
-        if not self.fast:
-            return gated(current, pool), pool
-        return _FastGate.apply(current, pool), pool  # type: ignore[no-untyped-call]
+        pool = pooled(current, self.beta)
+        return gated(current, pool), pool
 
 
-class _FastGate(torch.autograd.Function):
-    """`gated` as one node that saves two tensors instead of four."""
-
-    @staticmethod
-    def forward(ctx: Any, current: Tensor, pool: Tensor) -> Tensor:
-        out = torch.addcmul(current, pool, current).sigmoid_()
-        ctx.save_for_backward(current, pool, out)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        current, pool, out = ctx.saved_tensors
-        inner = torch.addcmul(out, out, out, value=-1).mul_(gradients[0])  # sigma' g
-        to_pool = (inner * current).sum(dim=-1, keepdim=True)
-        return inner.mul_(pool + 1), to_pool
+# Neurons within this share of the largest count as largest: sums of e and 1 round differently in a different order.
+TIE = 1e-6
 
 
 def time_step_factor(spikes: Tensor) -> Tensor:
     """w(t) = max_i softmax_t(s_i)(t) (Eq. 8): the weight of each time step.
 
-    Our reading: the maximum runs over the neurons, so that each sample has one number per step.
+    Our reading: the maximum runs over the neurons, so that each sample has one number per step. Many neurons reach it
+    together, for they only have T bits each; they share its gradient.
 
     Args:
         spikes: [T, B, N] output of the last block.
@@ -96,7 +74,11 @@ def time_step_factor(spikes: Tensor) -> Tensor:
     Returns:
         [T, B]; the T weights of a sample lie in (0, 1) and need not sum to 1.
     """
-    return torch.softmax(spikes, dim=0).max(dim=-1).values
+    share = torch.softmax(spikes, dim=0)
+    with torch.no_grad():
+        largest = (share >= share.amax(dim=-1, keepdim=True) * (1 - TIE)).to(share.dtype)
+        largest /= largest.sum(dim=-1, keepdim=True)
+    return (share * largest).sum(dim=-1)
 
 
 def weighted_sum(spikes: Tensor, weights: Tensor) -> Tensor:
@@ -109,4 +91,47 @@ def weighted_sum(spikes: Tensor, weights: Tensor) -> Tensor:
     Returns:
         [B, N].
     """
-    return torch.einsum("tbn,tb->bn", spikes, weights)
+    return (spikes * weights[:, :, None]).sum(dim=0)
+
+
+def summarise(spikes: Tensor, fast: bool = True) -> tuple[Tensor, Tensor]:
+    """`time_step_factor` and `weighted_sum` of zeros and ones.
+
+    Args:
+        spikes: [T, B, N] exact zeros and ones.
+        fast: one autograd node; same numbers but for rounding.
+
+    Returns:
+        S [B, N] and w [T, B].
+    """
+    if fast:
+        summary, weights = _FastSummary.apply(spikes)  # type: ignore[no-untyped-call]
+        return summary, weights
+    weights = time_step_factor(spikes)
+    return weighted_sum(spikes, weights), weights
+
+
+def _shares(spikes: Tensor) -> Tensor:
+    """softmax_t(s) [T, B, N] of zeros and ones; e^s = 1 + (e - 1) s makes equal neurons equal to the last bit."""
+    unit = (spikes.sum(dim=0) * (math.e - 1) + len(spikes)).reciprocal_()
+    return torch.addcmul(unit, spikes, unit, value=math.e - 1)
+
+
+class _FastSummary(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor) -> tuple[Tensor, Tensor]:
+        weights = _shares(spikes).amax(dim=-1)
+        ctx.save_for_backward(spikes, weights)
+        return weighted_sum(spikes, weights), weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        spikes, weights = ctx.saved_tensors
+        from_summary, from_weights = gradients
+        to_weights = (spikes * from_summary).sum(dim=-1).add_(from_weights)
+        shares = _shares(spikes)
+        largest = torch.eq(shares, weights[:, :, None]).to(shares.dtype)
+        # softmax: d p(t) / d s(u) = p(t) (1[t = u] - p(u)), and p(t) = w(t) where it counts
+        largest.mul_((to_weights * weights / largest.sum(dim=-1))[:, :, None])
+        return largest.sub_(shares.mul_(largest.sum(dim=0))).addcmul_(from_summary, weights[:, :, None])

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.nn.convolution import KERNEL, STRIDE, halving_convolution
+from avzsl.nn.gate import normalised_gate
 from avzsl.nn.lif import LifParameters
-from avzsl.nn.pooling import GlobalLocalPooling, time_step_factor, weighted_sum
+from avzsl.nn.pooling import GlobalLocalPooling, summarise
 from avzsl.nn.threshold import DynamicRun, ThresholdRule, dynamic_lif
 
 BLOCKS = 3
@@ -125,7 +126,7 @@ class SpikingBlock(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs, KERNEL))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as nn.Conv1d does
         self.norm = nn.BatchNorm1d(outputs)
-        self.pooling = GlobalLocalPooling(config.fast)
+        self.pooling = GlobalLocalPooling()
         self.gate = config.pooling
 
     def current(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,12 +138,10 @@ class SpikingBlock(nn.Module):
         Returns:
             [D, B, C, P] in (0, 1) and [D, B, C, 1].
         """
-        weighted = self.norm(halving_convolution(inputs.flatten(0, 1), self.weight, self.fast))  # Eq. 6: [D * B, C, P]
-        weighted = weighted.unflatten(0, inputs.shape[:2])
-        gated, pool = self.pooling(weighted) if self.gate else (torch.sigmoid(weighted), None)
-        if not self.rule.dynamic:
-            return gated, weighted.new_zeros((*weighted.shape[:-1], 1))  # nobody asks for it
-        return gated, torch.sigmoid(self.pooling.pool(weighted) if pool is None else pool)
+        values = halving_convolution(inputs.flatten(0, 1), self.weight, self.fast)  # [D * B, C, P]
+        current, pool = normalised_gate(values, self.norm, self.pooling.beta, self.gate, self.fast)
+        D, B = inputs.shape[:2]
+        return current.view(D, B, *current.shape[1:]), torch.sigmoid(pool).view(D, B, *pool.shape[1:])
 
     def forward(self, inputs: Tensor, steps: tuple[int, ...]) -> DynamicRun:
         """Run T steps from rest.
@@ -196,8 +195,7 @@ class SpikingEncoder(nn.Module):
         runs = self._run(features, mask)
         spikes = runs[-1].spikes.flatten(2)  # [T, B, N]
         if self.config.time_step_factor:
-            weights = time_step_factor(spikes)
-            summary = weighted_sum(spikes, weights)
+            summary, weights = summarise(spikes, self.config.fast)
         else:
             weights = spikes.new_full(spikes.shape[:2], 1 / len(spikes))
             summary = spikes.mean(dim=0)

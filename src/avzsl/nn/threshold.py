@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from avzsl.nn.chunks import chunks
 from avzsl.nn.lif import LifParameters, LifState, charge, fire, reset, reset_, start_state, step_backward_
-
-# Neurons that the fast form takes through all time steps together, so that a step finds the last one in the cache.
-CHUNK_ELEMENTS = 131_072
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def dynamic_lif(
     Args:
         current: [D, B, C, P] current of the D distinct inputs.
         gate: [D, B, C, 1] sigma(P_all).
-        steps: for each of the T time steps, which of the D inputs it sees.
+        steps: for each of the T time steps, which of the D inputs it sees; ascending, each at least once.
         params: constants of the neuron.
         rule: how the threshold moves.
         fast: one autograd node for the whole sequence instead of the plain loop: same spikes, same gradients.
@@ -149,7 +147,7 @@ class _FastDynamicLif(torch.autograd.Function):
         spikes, charged = current.new_empty(shape), current.new_empty(shape)
         thresholds = current.new_full(gate_shape, rule.start)
         drive = current + params.v_rest if params.v_rest else current
-        for rows in _chunks(current):
+        for rows in chunks(current.shape[1], current[0, 0].numel()):
             membrane = torch.full_like(drive[0, rows], params.v_rest)
             for t, d in enumerate(steps):
                 u, s, threshold = charged[t, rows], spikes[t, rows], thresholds[t, rows]
@@ -174,9 +172,9 @@ class _FastDynamicLif(torch.autograd.Function):
         from_spikes = gradients[0]
         if from_spikes is None:
             return None, None, None, None, None
-        to_current = spikes.new_zeros((ctx.distinct, *spikes.shape[1:]))
+        to_current = spikes.new_empty((ctx.distinct, *spikes.shape[1:]))
         to_gate = torch.zeros_like(gate)
-        for rows in _chunks(spikes):
+        for rows in chunks(spikes.shape[1], spikes[0, 0].numel()):
             _backward_chunk(
                 *(whole[:, rows] for whole in (from_spikes, gate, spikes, charged, thresholds, to_current, to_gate)),
                 steps=ctx.steps,
@@ -199,7 +197,7 @@ def _backward_chunk(
     params: LifParameters,
     rule: ThresholdRule,
 ) -> None:
-    """Backpropagation through time for some rows of the batch; adds into `to_current` and `to_gate`."""
+    """Backpropagation through time for some rows of the batch; fills `to_current` and adds into `to_gate`."""
     from_state = torch.zeros_like(spikes[0])
     to_threshold = torch.zeros_like(gate[0])
     for t in reversed(range(len(steps))):
@@ -216,7 +214,10 @@ def _backward_chunk(
         to_x, to_u = step_backward_(u, s, threshold, g_s, from_state, params)
         if rule.dynamic:
             to_threshold = to_threshold - to_x.sum(dim=-1, keepdim=True)
-        to_current[d].add_(to_u, alpha=1 / params.tau)
+        if t + 1 < len(steps) and steps[t + 1] == d:
+            to_current[d].add_(to_u, alpha=1 / params.tau)
+        else:
+            torch.mul(to_u, 1 / params.tau, out=to_current[d])
         from_state = to_u.mul_(1 - 1 / params.tau)
 
 
@@ -235,9 +236,3 @@ def _entropy_slope(spikes: Tensor) -> Tensor:
     neurons = spikes.shape[1] * spikes.shape[2]
     count = spikes.sum(dim=(1, 2), keepdim=True)
     return (count > 0) / (count.clamp(min=1) * math.log(max(neurons, 2)))
-
-
-def _chunks(values: Tensor) -> list[slice]:
-    """Slices of the batch, dimension 1 of [T, B, C, P], small enough for the cache."""
-    rows = max(1, CHUNK_ELEMENTS // max(1, values.shape[2] * values.shape[3]))
-    return [slice(start, start + rows) for start in range(0, values.shape[1], rows)]
