@@ -56,8 +56,8 @@ def test_stft_costs_what_its_equations_say() -> None:
     clips = 2 * b  # positives and negatives
     rows = 2 * clips  # in each of two modalities
     assert by_name["encoders"].training == 2 * rows * 2 * h * h
-    # slots, the gate of Eq. 2, and two dot products for each of two targets
-    assert by_name["latent"].training == 2 * rows * (n * h * h + h * h + 2 * h)
+    # slots, the gate of Eq. 2, and for each target the dot products with two readings and the sum of two vectors
+    assert by_name["latent"].training == 2 * rows * (n * h * h + h * h + 4 * h)
     # one segment: value and output; two modalities: all four maps, scores and mixing; each time the MLP
     attention = (2 * h * h) + (4 * h * h + 2 * 2 * h) + 2 * (2 * h * 5)
     assert by_name["attention"].training == 2 * rows * attention

@@ -55,59 +55,51 @@ class LatentCombiner(nn.Module):
         Returns:
             O_m of every given modality, [B, L, h], zero at padded segments.
         """
-        columns = self.slots.flatten(0, 1)  # [n h, h]
-        readings = {
-            name: nn.functional.linear(x, columns).view(*x.shape[:2], len(self.slots), -1)
-            for name, x in features.items()
-        }  # K_i^0 A, [B, L, n, h]
-        length = next(iter(features.values())).shape[1]
-        if length == 1:
-            return self._read_again(features, readings)
-        combined = self._over_segments(features, readings, mask)
-        if mask is None:
-            return combined
-        single = mask.sum(1) == 1
-        if single.any():
-            place = (single.nonzero().squeeze(1), mask[single].int().argmax(1))
-            again = self._read_again(
-                {name: x[place].unsqueeze(1) for name, x in features.items()},
-                {name: r[place].unsqueeze(1) for name, r in readings.items()},
-            )
-            combined = {name: o.index_put(place, again[name].squeeze(1)) for name, o in combined.items()}
-        return combined
+        names = tuple(features)
+        x = torch.stack([features[name] for name in names], 2)  # [B, L, M, h]
+        reading = nn.functional.linear(x, self.slots.flatten(0, 1))  # K_i^0 A, every slot at once
+        reading = reading.view(*x.shape[:3], len(self.slots), -1)  # [B, L, M, n, h]
+        if x.shape[1] == 1:
+            combined = self._read_twice(x, reading, names)
+        else:
+            combined = self._over_segments(x, reading, mask, names)
+            if mask is not None and (single := mask.sum(1) == 1).any():
+                place = (single.nonzero().squeeze(1), mask[single].int().argmax(1))
+                again = self._read_twice(x[place].unsqueeze(1), reading[place].unsqueeze(1), names)
+                combined = combined.index_put(place, again.squeeze(1))
+        return dict(zip(names, combined.unbind(2), strict=True))
 
-    def _read_again(self, features: Mapping[str, Tensor], readings: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _read_twice(self, x: Tensor, reading: Tensor, names: tuple[str, ...]) -> Tensor:
         """One segment as two equal ones: the second is read with the updated knowledge."""
-        twice = {name: x.expand(-1, 2, -1) for name, x in features.items()}
-        read_twice = {name: r.expand(-1, 2, -1, -1) for name, r in readings.items()}
-        return {name: o[:, 1:] for name, o in self._over_segments(twice, read_twice, None).items()}
+        twice = self._over_segments(x.expand(-1, 2, -1, -1), reading.expand(-1, 2, -1, -1, -1), None, names)
+        return twice[:, 1:]
 
-    def _over_segments(
-        self, features: Mapping[str, Tensor], readings: Mapping[str, Tensor], mask: Tensor | None
-    ) -> dict[str, Tensor]:
-        first = next(iter(features.values()))
-        length, width = first.shape[1:]
-        writes = first.new_ones(1, length) if mask is None else mask.to(first.dtype)
+    def _over_segments(self, x: Tensor, reading: Tensor, mask: Tensor | None, names: tuple[str, ...]) -> Tensor:
+        """O [B, L, M, h] of features [B, L, M, h] and their readings K^0 A [B, L, M, n, h]."""
+        length, width = x.shape[1], x.shape[3]
+        writes = x.new_ones(1, length) if mask is None else mask.to(x.dtype)
         after = writes.cumsum(1)  # updates made once segment t is done, [B or 1, L]
         before = after - writes
         alpha = self.alpha
         kept = (1 - alpha) ** before  # share of K^0 in K^{t-1}
-        pending = {name: torch.zeros_like(x) for name, x in features.items()}  # Σ U A, for this segment and later ones
-        combined: dict[str, list[Tensor]] = {name: [] for name in features}
+        pending: Tensor | None = None  # what the updates so far add to the reading of segment t and of later ones
+        combined = []
         for t in range(length):
-            for name, x in features.items():
-                gate = kept[:, t, None, None] * readings[name][:, t] + pending[name][:, :1]
-                combined[name].append(torch.sigmoid(gate).sum(1) * x[:, t])
+            gate = kept[:, t, None, None, None] * reading[:, t]
+            if pending is not None:
+                gate = gate + pending[:, 0].unsqueeze(2)
+            o = torch.sigmoid(gate).sum(2) * x[:, t]  # Eq. 1, [B, M, h]
+            combined.append(o)
             if t + 1 == length:
                 break
+            p = torch.relu(torch.stack([self.gates[name](o[:, m]) for m, name in enumerate(names)], 1))  # Eq. 2
+            # Eq. 3: the share of U^t in the knowledge of each later segment, and U^t A from dot products
             share = alpha * (1 - alpha) ** (before[:, t + 1 :] - after[:, t : t + 1]) * writes[:, t : t + 1] / width
-            written = {name: (torch.relu(self.gates[name](o[t])), o[t]) for name, o in combined.items()}
-            for name, x in features.items():
-                pending[name] = pending[name][:, 1:]
-                for p, o in written.values():
-                    weights = share.unsqueeze(2) * (x[:, t + 1 :] @ o.unsqueeze(2))  # [B, L - t - 1, 1]
-                    pending[name] = pending[name] + weights * p.unsqueeze(1)
-        return {name: torch.stack(o, 1) for name, o in combined.items()}
+            later = x[:, t + 1 :]
+            dots = (later.flatten(1, 2) @ o.transpose(1, 2)).view(*later.shape[:3], -1)  # [B, L - t - 1, M, M]
+            added = ((share[:, :, None, None] * dots).flatten(1, 2) @ p).view(later.shape)
+            pending = added if pending is None else pending[:, 1:] + added
+        return torch.stack(combined, 1)
 
 
 def align(
