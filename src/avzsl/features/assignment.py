@@ -114,13 +114,13 @@ def check_splits(items: Sequence[VideoItem]) -> None:
     train, validation, test = (
         classes[split] for split in ("stage_1_train", "stage_1_val_unseen", "stage_2_test_unseen")
     )
+    for split, found in (("stage_1_train", train), ("stage_1_val_unseen", validation), ("stage_2_test_unseen", test)):
+        if len(found) < _FEWEST:
+            raise DataError(f"{split} has {len(found)} class(es) with usable videos, but needs {_FEWEST} at least")
     _disjoint("stage_1_val_unseen", validation, "stage_1_train", train)
     _disjoint("stage_2_test_unseen", test, "training", train | validation)
     _inside("stage_1_val_seen", classes["stage_1_val_seen"], "stage_1_train", train)
     _inside("stage_2_test_seen", classes["stage_2_test_seen"], "training", train | validation)
-    for split, found in (("stage_1_train", train), ("stage_1_val_unseen", validation), ("stage_2_test_unseen", test)):
-        if len(found) < _FEWEST:
-            raise DataError(f"{split} has {len(found)} class(es) with usable videos, but needs {_FEWEST} at least")
     for split in ("stage_1_val_seen", "stage_2_test_seen"):
         if not classes[split]:
             raise DataError(

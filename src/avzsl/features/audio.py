@@ -17,6 +17,8 @@ _WINDOW_SECONDS = 0.064
 _HOP_SECONDS = 0.01
 # Below this share of the clip's mean power a bin counts as silence; it also keeps the logarithm finite.
 _FLOOR = 1e-5
+# Added to the power of a 10 ms step, whose mean over the clip is the number of bins: steps far below it have no shape.
+_QUIET = 0.1
 _SHAPE = 8
 
 
@@ -39,8 +41,9 @@ def audio_rows(samples: FloatArray, rate: int, segments: int) -> FloatArray:
     wanted = segments * rate
     sound = np.zeros(wanted, np.float32)
     kept = np.nan_to_num(np.asarray(samples[:wanted], np.float32), posinf=0, neginf=0)
-    sound[: len(kept)] = kept - (kept.mean() if len(kept) else 0)
+    sound[: len(kept)] = kept - (kept.mean() if len(kept) else 0)  # an offset would click where the padding begins
     power = spectrogram(sound, rate)  # [T, bins]
+    power[:, :3] = 0  # below 40 Hz lies what is left of an offset
     level = power.mean()
     audible = level > 1e-9
     power = power / level if audible else np.zeros_like(power)
@@ -121,7 +124,7 @@ def spectral_shape(power: FloatArray, rate: int) -> FloatArray:
     # Mel-like frequency axis in 0..1, so that the lower octaves count.
     hertz = np.arange(bins) * (rate / 2 / (bins - 1))
     axis = (np.log10(1 + hertz / 700) / np.log10(1 + rate / 2 / 700)).astype(np.float32)
-    total = power.sum(axis=1) + 1e-6
+    total = power.sum(axis=1) + _QUIET
     centroid = power @ axis / total
     width = np.sqrt(np.maximum(power @ axis**2 / total - centroid**2, 0))
     rising = np.cumsum(power, axis=1) / total[:, None]

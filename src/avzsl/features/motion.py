@@ -68,9 +68,9 @@ def affine_flow(
     weight = np.sqrt(weights * near)
     a, b, c = across * weight, down * weight, step * weight
     x_all, y_all = x[:, None, :], y[:, :, None]
-    columns = np.stack([a, b, a * x_all, a * y_all, b * x_all, b * y_all], axis=1).reshape(count, 6, -1)
+    columns = np.stack([a, b, a * x_all, a * y_all, b * x_all, b * y_all], axis=1).reshape(count, 6, high * wide)
     normal = (columns @ columns.transpose(0, 2, 1)).astype(np.float64)  # [F, 6, 6]
-    target = -(columns @ c.reshape(count, -1, 1)).astype(np.float64)
+    target = -(columns @ c.reshape(count, high * wide, 1)).astype(np.float64)
     trace = np.trace(normal, axis1=1, axis2=2)
     ridge = (1e-2 * trace / 6 + 1e-3)[:, None, None] * np.eye(6)
     p = np.linalg.solve(normal + ridge, target)[..., 0]
@@ -83,7 +83,7 @@ def local_directions(across: FloatArray, down: FloatArray, step: FloatArray, wei
 
     Local motion is the normal flow: against the gradient where the picture gets brighter.
     """
-    amount = weights * np.minimum(np.abs(step), 0.3)
+    amount = weights * np.abs(step)
     frame, row, column = np.nonzero(amount > 5e-3)
     a, b, c = (v[frame, row, column] for v in (across, down, step))
     steep = a**2 + b**2 > 4e-4  # the direction of a faint gradient is noise

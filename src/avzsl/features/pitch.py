@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ NOTES = 20
 OVERTONES = 10
 PITCH_DIM = 2 * NOTES + OVERTONES + 5
 _WEIGHTS = 0.84 ** np.arange(OVERTONES)
+# Half the distance of two candidates, as a share of either, and a little more for sound that is not quite harmonic.
+_TOLERANCE = 0.02
 
 
 def pitch_grid() -> NDArray[np.float64]:
@@ -25,30 +28,40 @@ def pitch_grid() -> NDArray[np.float64]:
     return LOWEST * 2 ** (np.arange(int(octaves * PER_OCTAVE) + 1) / PER_OCTAVE)
 
 
+@functools.lru_cache(maxsize=8)
+def harmonic_sieve(bins: int, rate: int) -> FloatArray:
+    """What each bin says about each candidate: [bins, candidates].
+
+    Multiples of the candidate count for it with falling weights; half-way multiples count against it, which keeps the
+    octave below from winning. A multiple is a triangle as wide as the grid is coarse.
+    """
+    per_hertz = 2 * (bins - 1) / rate
+    place = np.arange(bins)[:, None]
+    sieve = np.zeros((bins, len(pitch_grid())))
+    for number, weight in enumerate(_WEIGHTS, 1):
+        for multiple, share in ((number, weight), (number - 0.5, -0.5 * weight)):
+            middle = pitch_grid() * multiple * per_hertz
+            width = np.maximum(1.0, middle * _TOLERANCE)
+            sieve += share * np.maximum(0, 1 - np.abs(place - middle) / width) * (middle < bins - 1)
+    return sieve.astype(np.float32)
+
+
 def fundamental(power: FloatArray, rate: int) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
     """The likeliest fundamental of spectra [T, bins], by harmonic summation.
-
-    The amplitude (square root of power, the smooth part taken off) is added up at the multiples of each candidate with
-    falling weights; half-way multiples count against it, which keeps the octave below from winning.
 
     Returns:
         Position in `pitch_grid` [T]; salience in 0..1 [T]; overtone amplitudes [T, OVERTONES], their sum 1 or 0.
     """
     amplitude = np.sqrt(power)
-    smooth = _moving_mean(amplitude, 15)
-    peaks = np.maximum(amplitude - smooth, 0)
-    grid = pitch_grid()
-    bins = power.shape[1]
-    per_hertz = 2 * (bins - 1) / rate
-    score = np.zeros((len(power), len(grid)), np.float32)
-    for number, weight in enumerate(_WEIGHTS, 1):
-        score += np.float32(weight) * _read(peaks, grid * number * per_hertz)
-        score -= np.float32(0.5 * weight) * _read(peaks, grid * (number - 0.5) * per_hertz)
+    peaks = np.maximum(amplitude - _moving_mean(amplitude, 15), 0)
+    score = peaks @ harmonic_sieve(power.shape[1], rate)
     best = np.argmax(score, axis=1)
-    tones = _read_rows(amplitude, grid[best][:, None] * np.arange(1, OVERTONES + 1) * per_hertz)
-    total = tones.sum(axis=1, keepdims=True)
     salience = np.take_along_axis(score, best[:, None], 1)[:, 0] / (amplitude.sum(axis=1) + 1e-6)
-    return best, np.clip(salience, 0, 1), tones / np.maximum(total, 1e-6)
+    per_hertz = 2 * (power.shape[1] - 1) / rate
+    places = pitch_grid()[best][:, None] * np.arange(1, OVERTONES + 1) * per_hertz
+    near = [_read_rows(amplitude, places * (1 + shift)) for shift in (-_TOLERANCE / 2, 0.0, _TOLERANCE / 2)]
+    tones = np.maximum(np.maximum(*near[:2]), near[2])
+    return best, np.clip(salience, 0, 1), tones / np.maximum(tones.sum(axis=1, keepdims=True), 1e-6)
 
 
 def pitch_rows(power: FloatArray, rate: int) -> FloatArray:
