@@ -84,11 +84,14 @@ def test_the_first_epoch_of_the_best_hm_is_chosen(runner: Runner, scores: list[f
     assert len(runner.validated) == 4  # stage 2 is never validated
 
 
-def test_while_the_best_hm_is_zero_every_epoch_counts_in_reference_mode(runner: Runner) -> None:
+def test_the_rule_of_what_is_better_can_be_passed(runner: Runner) -> None:
+    def rule(hm: float, best: float | None) -> bool:
+        return not best or hm > best
+
     runner.scores = [0.0, 0.0, 0.0, 0.0]
-    assert runner(zero_is_nothing=True).epochs == 4
+    assert runner(is_better=rule).epochs == 4
     runner.scores, runner.validated = [0.0, 0.2, 0.1, 0.2], []
-    assert runner(zero_is_nothing=True, folder=runner.folder.with_name("other")).epochs == 2
+    assert runner(is_better=rule, folder=runner.folder.with_name("other")).epochs == 2
 
 
 def test_stopping_stage_2_early_equals_storing_every_epoch_of_a_full_one(
@@ -252,8 +255,8 @@ def test_stage_2_replays_the_learning_rates_or_follows_its_own_validation(runner
     # The rate falls after the sixth epoch (four epochs without improvement); the best is the first of the last two.
     runner.scores = [0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.4, 0.4, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0]
     fitted = runner(TrainConfig(8, 2, 8, 0.01, schedule="plateau"), live_plateau=live)
-    first = [line["rate"] for line in fitted.history if line["stage"] == 1]
-    second = [line["rate"] for line in fitted.history if line["stage"] == 2]
+    first = [line["learning_rate"] for line in fitted.history if line["stage"] == 1]
+    second = [line["learning_rate"] for line in fitted.history if line["stage"] == 2]
     assert first == pytest.approx([0.01] * 6 + [0.001] * 2)
     assert fitted.epochs == 7
     assert second == ([0.01] * 7 if live else first[:7])

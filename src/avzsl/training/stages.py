@@ -56,7 +56,7 @@ class StageOptions:
         folder: the run folder; `epochs.jsonl` and `state/` are written there.
         live_plateau: feed the plateau rule of stage 2 with the HM on the stage-1 validation set, on which stage 2
             trains (P4); otherwise stage 2 repeats the learning rates of stage 1.
-        zero_is_nothing: while the best HM is exactly 0, take every epoch for an improvement (P5).
+        is_better: (HM of an epoch, best HM so far or None) to whether the epoch becomes the chosen one (P5).
         save_seconds: also save within an epoch when the last save is this long ago; changes no result.
     """
 
@@ -65,7 +65,7 @@ class StageOptions:
     device: torch.device
     folder: Path
     live_plateau: bool = False
-    zero_is_nothing: bool = False
+    is_better: Callable[[float, float | None], bool] = lambda hm, best: best is None or hm > best
     save_seconds: float = 60.0
 
 
@@ -159,8 +159,8 @@ class _Stage:
 
     def _solve(self) -> bool:
         if self.state.epoch > 0 or self.state.step > 0:
-            # Continued: what the method answered before the run was stopped stands in the last line.
-            return self.state.epoch > 0 and self.state.history[-1]["batches"] == 0
+            # Continued: an epoch without a loss was solved, not trained.
+            return self.state.epoch > 0 and "loss" not in self.state.history[-1]
         with seeded(self._here().torch_seed, self.options.device):
             return self.method.solve(*self._everything())
 
@@ -191,7 +191,7 @@ class _Stage:
     def _finish(self, score: Score | None, rate: float, batches: int) -> None:
         """Book a finished epoch and save everything."""
         state = self.state
-        line: dict[str, Any] = {"stage": state.stage, "epoch": state.epoch + 1, "batches": batches, "rate": rate}
+        line: dict[str, Any] = {"stage": state.stage, "epoch": state.epoch + 1, "learning_rate": rate}
         line |= {name: total / batches for name, total in state.sums.items()}
         if score is not None:
             line |= score.log
@@ -201,8 +201,7 @@ class _Stage:
         state.history.append(line)
         if state.stage == 1 and score is not None:
             state.rates.append(rate)
-            nothing = state.best_epoch is None or (self.options.zero_is_nothing and state.best_hm == 0)
-            if nothing or score.hm > state.best_hm:
+            if self.options.is_better(score.hm, None if state.best_epoch is None else state.best_hm):
                 state.best_epoch, state.best_hm, state.best_record = state.epoch, score.hm, dict(score.record)
         state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, {}, 0.0
         write_text(self.options.folder / EPOCHS, "".join(json.dumps(h, allow_nan=False) + "\n" for h in state.history))

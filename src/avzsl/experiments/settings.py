@@ -1,0 +1,134 @@
+"""All settings of a run in one record: dataclass defaults, then a preset, then what the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import avzsl.methods
+from avzsl.config import fill, load_preset, place_assignments, plain
+from avzsl.errors import SettingError, nearest_name
+from avzsl.evaluation.protocol import ProtocolConfig
+from avzsl.methods._base import METHODS
+from avzsl.training.loop import TrainConfig
+
+assert avzsl.methods  # imported for its registrations
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which features of a benchmark folder to read, and how.
+
+    Attributes:
+        family: feature family; None = the one that is there.
+        temporal: one row per segment instead of one per clip.
+        max_segments: average longer clips down to this many rows; None = as stored.
+        text_assignment: how word vectors go to classes; None = by mode (protocol.md section 6).
+        trust: read temporal features from the public pickles (without running code from them).
+        audio_columns: what the settings were made for; other features are refused. 0 = any.
+        visual_columns: likewise.
+    """
+
+    family: str | None = None
+    temporal: bool = False
+    max_segments: int | None = None
+    text_assignment: Literal["by_name", "by_sorted_rank"] | None = None
+    trust: bool = False
+    audio_columns: int = 0
+    visual_columns: int = 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run besides the data itself.
+
+    Attributes:
+        method: registered name.
+        preset: name of the preset it started from, or None.
+        config: the method's own settings.
+        train: how long and how fast.
+        data: which features.
+        protocol: how it is judged.
+        seed: of everything random.
+        published: the preset's sections of published numbers in percent: `paper` for the family main, `paper_cls`.
+    """
+
+    method: str
+    preset: str | None
+    config: Any
+    train: TrainConfig
+    data: DataConfig
+    protocol: ProtocolConfig
+    seed: int = 42
+    published: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the published numbers (they decide nothing)."""
+        return {
+            "method": self.method,
+            "preset": self.preset,
+            "seed": self.seed,
+            "settings": {
+                "method": plain(self.config),
+                "train": plain(self.train),
+                "data": plain(self.data),
+                "protocol": plain(self.protocol),
+            },
+        }
+
+
+def assemble(
+    method: str,
+    *,
+    preset: str | None = None,
+    assignments: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 42,
+) -> Settings:
+    """Build the settings of a run.
+
+    Args:
+        method: registered name.
+        preset: one of the method's presets.
+        assignments: `key=value` texts; they win over the preset.
+        options: section to values, None = not given; they win over everything.
+        seed: from 0.
+
+    Raises:
+        SettingError: an unknown method, preset or setting, or a value out of range.
+    """
+    kind = METHODS.get(method)
+    if not 0 <= seed < 2**63:
+        raise SettingError(f"seed is {seed}; it must be at least 0 and below 2^63")
+    sections = {"method": kind.Config, "train": TrainConfig, "data": DataConfig, "protocol": ProtocolConfig}
+    values: dict[str, dict[str, Any]] = {name: {} for name in sections}
+    published: dict[str, Any] = {}
+    if preset is not None:
+        loaded = load_preset(method, preset)
+        published = {name: loaded.pop(name) for name in list(loaded) if name.startswith("paper")}
+        for name, section in loaded.items():
+            if name not in sections:
+                raise SettingError(
+                    f"unknown section '{name}' in preset {method}/{preset}{nearest_name(name, sections)}"
+                )
+            values[name] |= section
+    placed = place_assignments(assignments, sections)
+    for name in sections:
+        given = {key: value for key, value in (options or {}).get(name, {}).items() if value is not None}
+        if name == "data":
+            _drop_what_no_longer_applies(values[name], given)
+        values[name] |= placed[name] | given
+    filled: dict[str, Any] = {name: fill(sections[name], values[name], f"[{name}]") for name in sections}
+    return Settings(
+        method, preset, filled["method"], filled["train"], filled["data"], filled["protocol"], seed, published
+    )
+
+
+def _drop_what_no_longer_applies(preset: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """What a preset says of its features goes when the user asks for others by name."""
+    if "family" in given:
+        preset.pop("audio_columns", None)
+        preset.pop("visual_columns", None)
+    if given.get("temporal") is False:
+        preset.pop("max_segments", None)

@@ -1,0 +1,422 @@
+"""A whole run: same seed same result, no peeking at the test, nothing half-written when something is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from avzsl.decision import decide
+from avzsl.errors import AvzslError, DataError, ModelError, OutputError, SettingError
+from avzsl.experiments.evaluate import evaluate_run
+from avzsl.experiments.folder import check_folder
+from avzsl.experiments.result import Result, read_result
+from avzsl.experiments.run import choose_device, run_training
+from avzsl.experiments.settings import assemble
+from avzsl.features.store import read_class_file, write_class_file, write_word_vectors
+from avzsl.layout import Layout
+from avzsl.methods._base import Method
+from avzsl.methods._checkpoint import load_card
+from avzsl.training.interrupt import Interrupted
+from avzsl.types import ExtractorIdentity, TextVectors
+
+FAST = {"epochs": 3, "batches": 4, "batch_size": 16, "learning_rate": 0.02}
+FILES = {
+    "settings.json", "epochs.jsonl", "model.json", "model.safetensors", "result.json", "evaluation.json",
+    "evaluation.safetensors",
+}  # fmt: skip
+
+
+@pytest.fixture
+def data(toy_benchmark: Path, toy: type[Method]) -> Path:
+    return toy_benchmark
+
+
+@pytest.fixture
+def copied(data: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(data, tmp_path / "Toy"))
+
+
+def _run(data: Path, out: Path, **changes: Any) -> Result:
+    options = changes.pop("options", {})
+    return run_training(
+        data, "toy", out=out, options={"train": FAST | options.pop("train", {}), **options}, device="cpu", **changes
+    )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
+
+
+def _edit(data: Path, split: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    for modality in ("audio", "visual"):
+        for path in sorted(Layout(data, "main").features_dir(modality, split).iterdir()):
+            stored = read_class_file(path)
+            assert stored.identity is not None
+            write_class_file(path, change(stored.data), list(stored.names), stored.identity)
+
+
+def _shuffle_test_labels(data: Path) -> None:
+    """Give every class of the test the clips of the next one."""
+    for split in ("stage_2_test_seen", "stage_2_test_unseen"):
+        for modality in ("audio", "visual"):
+            paths = sorted(Layout(data, "main").features_dir(modality, split).iterdir())
+            contents = [p.read_bytes() for p in paths]
+            for path, content in zip(paths, [*contents[1:], contents[0]], strict=True):
+                path.write_bytes(content)
+
+
+def test_the_same_seed_gives_the_same_files_twice(data: Path, tmp_path: Path) -> None:
+    first, second = _run(data, tmp_path / "a"), _run(data, tmp_path / "b")
+    assert set(_hashes(tmp_path / "a")) == FILES
+    timed = {"result.json", "epochs.jsonl"}
+    assert {n: h for n, h in _hashes(tmp_path / "a").items() if n not in timed} == {
+        n: h for n, h in _hashes(tmp_path / "b").items() if n not in timed
+    }
+    assert first.digest == second.digest
+    one, two = (json.loads((tmp_path / n / "result.json").read_text()) for n in "ab")
+    assert one.pop("seconds") > 0
+    two.pop("seconds")
+    assert one == two
+    assert one["digest"] == first.digest
+    other = _run(data, tmp_path / "c", seed=43)
+    assert other.digest != first.digest
+    assert not (tmp_path / "a" / "state").exists()
+
+
+def test_the_result_agrees_with_its_evidence(data: Path, tmp_path: Path) -> None:
+    """S, U, HM and ZSL recomputed from the stored scores with plain loops."""
+    result = _run(data, tmp_path / "run")
+    stored = load_file(tmp_path / "run" / "evaluation.safetensors")
+    names = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    scores, labels, seen = stored["scores"], stored["labels"], stored["seen"]
+    right: dict[int, list[bool]] = {}
+    right_among_unseen: dict[int, list[bool]] = {}
+    for row, label in zip(scores.tolist(), labels.tolist(), strict=True):
+        biased = [value - (result.bias if seen[c] else 0) for c, value in enumerate(row)]
+        right.setdefault(label, []).append(biased.index(max(biased)) == label)
+        unseen_only = [value if not seen[c] else -1e9 for c, value in enumerate(row)]
+        right_among_unseen.setdefault(label, []).append(unseen_only.index(max(unseen_only)) == label)
+
+    def mean(of: dict[int, list[bool]], wanted: bool) -> float:
+        recalls = [sum(v) / len(v) for c, v in of.items() if bool(seen[c]) == wanted]
+        return 100 * sum(recalls) / len(recalls)
+
+    s, u = mean(right, True), mean(right, False)
+    assert result.seen == pytest.approx(s, abs=1e-5)
+    assert result.unseen == pytest.approx(u, abs=1e-5)
+    assert result.hm == pytest.approx(2 * s * u / (s + u) if s + u else 0, abs=1e-4)
+    assert result.zsl == pytest.approx(mean(right_among_unseen, False), abs=1e-5)
+    assert result.zsl_chance == pytest.approx(50)
+    assert names["class_names"] == sorted(names["class_names"])
+    assert [names["class_names"][c] for c in labels[:3].tolist()] == ["apple"] * 3
+    distances = (stored["embeddings"][:, None] - stored["class_embeddings"][None]).norm(dim=2)
+    torch.testing.assert_close(-distances, scores, rtol=1e-4, atol=1e-5)
+    assert torch.equal(decide(scores, seen, result.bias), decide(-distances, seen, result.bias))
+
+
+def test_the_result_says_where_it_comes_from(data: Path, tmp_path: Path) -> None:
+    result = json.loads((tmp_path / "run" / "result.json").read_text()) if _run(data, tmp_path / "run") else {}
+    assert result["method"] == "toy"
+    assert result["benchmark"] == "Toy"
+    assert result["extractor"] == {"name": "toy-extractor", "profile": "clean", "settings": {"rate": 2}, "version": 1}
+    assert result["text_encoder"] == "toy-text"
+    assert result["text_assignment"] == "by_name"
+    assert result["counts"]["stage_2_test_unseen"] == 8
+    assert result["counts"]["classes_unseen"] == 2
+    assert not any(result["quirks"].values())
+    assert {"avzsl", "torch", "numpy", "python", "threads"} <= set(result["versions"])
+    assert result["simulated"] is False
+    lines = [json.loads(line) for line in (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()]
+    assert {"loss", "pull", "push", "learning_rate", "hm", "seen", "unseen", "zsl", "bias", "seconds"} <= set(lines[0])
+    assert max(line["hm"] for line in lines if line["stage"] == 1) == pytest.approx(result["validation"]["hm"] / 100)
+
+
+def test_shuffling_the_test_labels_changes_only_the_test(copied: Path, tmp_path: Path) -> None:
+    before = _run(copied, tmp_path / "before")
+    _shuffle_test_labels(copied)
+    after = _run(copied, tmp_path / "after")
+    assert (after.epoch, after.bias, after.validation) == (before.epoch, before.bias, before.validation)
+    assert after.seen != before.seen
+    models = [load_file(tmp_path / n / "model.safetensors") for n in ("before", "after")]
+    assert all(torch.equal(models[0][k], models[1][k]) for k in models[0])
+    settings = [json.loads((tmp_path / n / "settings.json").read_text()) for n in ("before", "after")]
+    assert settings[0].pop("fingerprint") != settings[1].pop("fingerprint")
+    assert settings[0] == settings[1]
+
+
+def test_destroying_the_test_features_changes_only_the_test(copied: Path, tmp_path: Path) -> None:
+    before = _run(copied, tmp_path / "before")
+    for split in ("stage_2_test_seen", "stage_2_test_unseen"):
+        _edit(copied, split, lambda rows: rows[::-1] * -3)
+    after = _run(copied, tmp_path / "after")
+    assert (after.epoch, after.bias, after.validation) == (before.epoch, before.bias, before.validation)
+    models = [load_file(tmp_path / n / "model.safetensors") for n in ("before", "after")]
+    assert all(torch.equal(models[0][k], models[1][k]) for k in models[0])
+
+
+@pytest.mark.parametrize("step", [2, 9, 14])
+def test_a_stopped_run_is_continued_by_the_same_call(
+    data: Path, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avzsl.training import stages
+
+    whole = _run(data, tmp_path / "whole")
+    real, calls = stages.train_step, 0
+
+    def stopping(*args: Any) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "train_step", stopping)
+        with pytest.raises(Interrupted):
+            _run(data, tmp_path / "stopped")
+    assert not (tmp_path / "stopped" / "result.json").exists()
+    again = _run(data, tmp_path / "stopped")
+    assert again.digest == whole.digest
+    same = FILES - {"result.json", "epochs.jsonl"}
+    assert {n: _hashes(tmp_path / "stopped")[n] for n in same} == {n: _hashes(tmp_path / "whole")[n] for n in same}
+
+
+def test_a_crash_between_training_and_result_is_made_good(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avzsl.experiments import run
+
+    def crash(*args: Any) -> None:
+        raise OutputError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "write_evidence", crash)
+        with pytest.raises(OutputError):
+            _run(data, tmp_path / "run")
+    monkeypatch.setattr("avzsl.training.stages.train_step", crash)  # nothing is trained again
+    assert _run(data, tmp_path / "run").trained
+
+
+def test_a_finished_run_is_read_back_and_not_trained(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _run(data, tmp_path / "run")
+    before = _hashes(tmp_path / "run")
+    monkeypatch.setattr("avzsl.experiments.run.fit_stages", lambda *a, **k: pytest.fail("trained"))
+    second = _run(data, tmp_path / "run")
+    assert (first.trained, second.trained) == (True, False)
+    assert second.as_dict() == first.as_dict()
+    assert _hashes(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "seed = 42, now it is 1"),
+        ({"options": {"train": {"epochs": 9}}}, "train.epochs = 3, now it is 9"),
+        ({"assignments": ["dropout=0.5"]}, "method.dropout = 0.2, now it is 0.5"),
+        ({"options": {"protocol": {"mode": "reference"}}}, "protocol.mode = clean, now it is reference"),
+    ],
+)
+def test_other_settings_for_a_folder_in_use_are_refused_by_name(
+    data: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    _run(data, tmp_path / "run")
+    before = _hashes(tmp_path / "run")
+    with pytest.raises(SettingError, match=f"{message}.*another folder, or start over with --fresh"):
+        _run(data, tmp_path / "run", **changes)
+    assert _hashes(tmp_path / "run") == before
+
+
+def test_other_data_for_a_folder_in_use_are_refused(copied: Path, tmp_path: Path) -> None:
+    _run(copied, tmp_path / "run")
+    _edit(copied, "stage_1_train", lambda rows: rows + 1)
+    with pytest.raises(SettingError, match="fingerprint = "):
+        _run(copied, tmp_path / "run")
+
+
+def test_fresh_starts_over_and_leaves_foreign_files_alone(data: Path, tmp_path: Path) -> None:
+    _run(data, tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    (tmp_path / "run" / "thumbnails").mkdir()
+    result = _run(data, tmp_path / "run", seed=1, fresh=True)
+    assert result.trained
+    assert result.seed == 1
+    assert set(_hashes(tmp_path / "run")) == FILES | {"notes.txt"}
+    assert not (tmp_path / "run" / "thumbnails").exists()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_that_is_not_a_run_is_left_alone(data: Path, tmp_path: Path, fresh: bool) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("x")
+    with pytest.raises(SettingError, match=r"is not empty and holds no run; .*choose another folder"):
+        _run(data, tmp_path / "photos", fresh=fresh)
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+def test_a_file_in_the_way_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OutputError, match="is a file; choose another folder"):
+            check_folder(folder, fresh=False)
+
+
+def test_a_full_disk_stops_with_one_sentence_and_can_be_continued(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _run(data, tmp_path / "whole")
+    real, calls = os.replace, 0
+
+    def full(source: Any, target: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(OutputError, match="No space left on device; free some disk space and run the same command"):
+            _run(data, tmp_path / "run")
+    assert not [p for p in (tmp_path / "run").rglob("*") if "partial" in p.name]
+    assert _run(data, tmp_path / "run").digest == whole.digest
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        ({"method": "toi"}, SettingError, "unknown method 'toi'; did you mean 'toy'"),
+        ({"assignments": ["widht=3"]}, SettingError, "unknown setting 'widht'; did you mean 'width'"),
+        ({"assignments": ["epochs"]}, SettingError, "write --set key=value"),
+        ({"assignments": ["epochs=many"]}, SettingError, "'epochs' in .train. is 'many'"),
+        ({"assignments": ["learning_rate=-1"]}, SettingError, "learning_rate must be above 0"),
+        ({"preset": "ufc"}, SettingError, "has no preset 'ufc'"),
+        ({"seed": -1}, SettingError, "seed is -1"),
+        ({"device": "gpu"}, SettingError, "unknown device 'gpu'"),
+        ({"options": {"protocol": {"mode": "clear"}}}, SettingError, "'mode' in .protocol. is 'clear'"),
+        ({"data": "nowhere"}, DataError, "there is no folder nowhere; check the path"),
+        ({"options": {"data": {"family": "cls"}}}, DataError, "cls"),
+        (
+            {"options": {"data": {"audio_columns": 128}}},
+            DataError,
+            "Toy, family main: audio has 5 columns.*expects 128",
+        ),
+    ],
+)
+def test_a_wrong_call_is_one_sentence_and_writes_nothing(
+    data: Path, tmp_path: Path, call: dict[str, Any], error: type[AvzslError], message: str
+) -> None:
+    arguments: dict[str, Any] = {"data": data, "method": "toy", "device": "cpu"} | call
+    with pytest.raises(error, match=message) as raised:
+        run_training(arguments.pop("data"), arguments.pop("method"), out=tmp_path / "run", **arguments)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingError, match="no CUDA device is available here; use --device cpu"):
+        choose_device("cuda")
+    assert choose_device("auto") == torch.device("cpu")
+
+
+def test_what_the_user_says_wins_over_the_preset_and_the_preset_over_defaults() -> None:
+    preset = assemble("stft", preset="ucf")
+    assert (preset.config.slots, preset.config.encoder_dropout, preset.train.epochs) == (3, 0.25, 60)
+    assert preset.published["paper"]["seen"] == 56.47
+    said = assemble(
+        "stft",
+        preset="ucf",
+        assignments=["slots=2", "train.epochs=7"],
+        options={"train": {"epochs": 5, "batches": None}},
+    )
+    assert (said.config.slots, said.config.encoder_dropout, said.train.epochs, said.train.batches) == (2, 0.25, 5, 500)
+
+
+def test_what_a_preset_says_of_segments_goes_when_averaged_features_are_asked_for() -> None:
+    assert assemble("stft", preset="demo").data.max_segments == 8
+    assert assemble("stft", preset="demo", options={"data": {"temporal": False}}).data.max_segments is None
+
+
+def test_reference_mode_turns_its_quirks_on_and_changes_the_run(data: Path, tmp_path: Path) -> None:
+    clean = _run(data, tmp_path / "clean")
+    reference = _run(data, tmp_path / "reference", options={"protocol": {"mode": "reference"}})
+    assert all(reference.quirks.values())
+    assert reference.text_assignment == "by_sorted_rank"
+    assert clean.digest != reference.digest
+    card = load_card(tmp_path / "reference")
+    assert (card.mode, card.bias) == ("reference", reference.bias)
+    by_name = _run(
+        data, tmp_path / "by_name", options={"protocol": {"mode": "reference"}, "data": {"text_assignment": "by_name"}}
+    )
+    assert by_name.quirks["text_by_rank"] is False
+
+
+def test_evaluating_a_run_on_its_own_data_gives_its_numbers(data: Path, tmp_path: Path) -> None:
+    result = _run(data, tmp_path / "run")
+    again = evaluate_run(tmp_path / "run", data, device="cpu")
+    assert again.same_data
+    names = ("seen", "unseen", "hm", "zsl", "zsl_chance", "bias", "fingerprint", "evaluated")
+    assert [getattr(again, n) for n in names] == [getattr(result, n) for n in names]
+
+
+def test_evaluating_on_other_data_uses_the_stored_bias(copied: Path, tmp_path: Path) -> None:
+    result = _run(copied, tmp_path / "run")
+    _edit(copied, "stage_2_test_unseen", lambda rows: rows[::-1] + 5)
+    again = evaluate_run(tmp_path / "run", copied, device="cpu")
+    assert not again.same_data
+    assert again.bias == result.bias
+    assert again.seen != result.seen or again.unseen != result.unseen
+
+
+def test_features_of_another_extractor_cannot_be_judged(copied: Path, tmp_path: Path) -> None:
+    _run(copied, tmp_path / "run")
+    for path in sorted((copied / "features").rglob("*.h5")):
+        stored = read_class_file(path)
+        write_class_file(
+            path, stored.data, list(stored.names), ExtractorIdentity("toy-extractor", settings={"rate": 3})
+        )
+    with pytest.raises(ModelError, match=r"another extractor than the model's .settings {'rate': 3} instead of"):
+        evaluate_run(tmp_path / "run", copied, device="cpu")
+
+
+def test_text_vectors_of_another_encoder_cannot_be_judged(copied: Path, tmp_path: Path) -> None:
+    _run(copied, tmp_path / "run")
+    from avzsl.features.store import read_word_vectors
+
+    path = Layout(copied, "main").word_vectors_safetensors
+    vectors = read_word_vectors(path)
+    write_word_vectors(path, TextVectors(vectors.names, vectors.vectors, "other-text"))
+    with pytest.raises(ModelError, match="encoded by 'other-text', the model was trained on 'toy-text'"):
+        evaluate_run(tmp_path / "run", copied, device="cpu")
+
+
+def test_a_damaged_result_is_refused(data: Path, tmp_path: Path) -> None:
+    _run(data, tmp_path / "run")
+    (tmp_path / "run" / "result.json").write_text("{")
+    with pytest.raises(ModelError, match="delete it and give the same"):
+        read_result(tmp_path / "run")
+    with pytest.raises(ModelError, match="holds no finished run"):
+        read_result(tmp_path)
+
+
+def test_a_run_that_learns_nothing_says_so(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avzsl.experiments import run
+    from avzsl.training.stages import Score
+
+    real = run._as_score
+    monkeypatch.setattr(run, "_as_score", lambda found: Score(0.0, {}, real(found).record))
+    with pytest.warns(UserWarning, match="validation HM is 0 in every epoch"):
+        assert _run(data, tmp_path / "run").epoch == 1
