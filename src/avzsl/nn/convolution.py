@@ -49,7 +49,7 @@ class _FastConvolution(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         to_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format) if want_inputs else None
         to_weight = torch.zeros_like(weight) if want_weight else None
-        for chunk in chunks(len(inputs), inputs[0].numel()):
+        for chunk in chunks(len(inputs), inputs[0].numel(), inputs.device):
             if to_inputs is not None:
                 _inputs_backward(gradient[chunk], weight, to_inputs[chunk])
             if to_weight is not None:

@@ -84,7 +84,7 @@ class _FastGate(torch.autograd.Function):
         scale = weight * inverse
         shift = bias - mean * scale
         out, pool = torch.empty_like(values), values.new_empty((*values.shape[:2], 1))
-        for rows in chunks(len(values), values[0].numel()):
+        for rows in chunks(len(values), values[0].numel(), values.device):
             current = torch.addcmul(shift[:, None], values[rows], scale[:, None], out=out[rows])
             pool[rows] = pooled(current, beta)
             if gate:
@@ -102,7 +102,7 @@ class _FastGate(torch.autograd.Function):
         to_current = torch.empty_like(values)
         total, moment = torch.zeros_like(mean), torch.zeros_like(mean)  # sum g and sum g (x - mean), per channel
         to_beta = torch.zeros_like(beta)
-        for rows in chunks(len(values), values[0].numel()):
+        for rows in chunks(len(values), values[0].numel(), values.device):
             current = torch.addcmul(shift[:, None], values[rows], scale[:, None])
             g, g_beta = _gate_backward(
                 current, out[rows], pool[rows], from_out[rows], from_pool[rows], beta, ctx.gate, to_current[rows]
@@ -117,7 +117,7 @@ class _FastGate(torch.autograd.Function):
             count = values.numel() // values.shape[1]
             slope = -weight * inverse**3 * moment / count
             constant = -scale * total / count - slope * mean
-        for rows in chunks(len(values), values[0].numel()):
+        for rows in chunks(len(values), values[0].numel(), values.device):
             g = to_current[rows].mul_(scale[:, None])
             if slope is not None and constant is not None:
                 g.addcmul_(values[rows], slope[:, None]).add_(constant[:, None])

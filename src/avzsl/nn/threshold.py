@@ -147,7 +147,7 @@ class _FastDynamicLif(torch.autograd.Function):
         spikes, charged = current.new_empty(shape), current.new_empty(shape)
         thresholds = current.new_full(gate_shape, rule.start)
         drive = current + params.v_rest if params.v_rest else current
-        for rows in chunks(current.shape[1], current[0, 0].numel()):
+        for rows in chunks(current.shape[1], current[0, 0].numel(), current.device):
             membrane = torch.full_like(drive[0, rows], params.v_rest)
             for t, d in enumerate(steps):
                 u, s, threshold = charged[t, rows], spikes[t, rows], thresholds[t, rows]
@@ -174,7 +174,7 @@ class _FastDynamicLif(torch.autograd.Function):
             return None, None, None, None, None
         to_current = spikes.new_empty((ctx.distinct, *spikes.shape[1:]))
         to_gate = torch.zeros_like(gate)
-        for rows in chunks(spikes.shape[1], spikes[0, 0].numel()):
+        for rows in chunks(spikes.shape[1], spikes[0, 0].numel(), spikes.device):
             _backward_chunk(
                 *(whole[:, rows] for whole in (from_spikes, gate, spikes, charged, thresholds, to_current, to_gate)),
                 steps=ctx.steps,
