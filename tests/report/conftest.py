@@ -84,7 +84,7 @@ def _write_run(run: Path, classes: int, per_class: int, names: list[str] | None)
         "curve": {k: v.tolist() for k, v in curve.items()} | {"best": bias},
     }  # fmt: skip
     (run / "evaluation.json").write_text(json.dumps(evaluation))
-    _write_inspection(run, draw, names, seen, scores, labels)
+    _write_inspection(run, draw, names, seen, labels)
 
 
 def _write_epochs(run: Path) -> None:
@@ -93,42 +93,34 @@ def _write_epochs(run: Path) -> None:
         for epoch in range(12):
             fall = 0.8**epoch
             record = {
-                "stage": stage, "epoch": epoch, "lr": 1e-4, "seconds": 2.5,
-                "losses": {"loss": 1.4 * fall + 0.1, "triplet": fall, "projection": 0.3 * fall, "text": 0.2 * fall},
+                "stage": stage, "epoch": epoch + 1, "learning_rate": 1e-4, "loss": 1.4 * fall + 0.1, "triplet": fall,
+                "projection": 0.3 * fall, "reconstruction": 0.2 * fall, "seconds": 2.5,
             }  # fmt: skip
             if stage == 1:
                 s, u = 0.8 * (1 - fall), 0.5 * (1 - fall) * (1 - 0.02 * abs(epoch - 6))
                 hm = 2 * s * u / (s + u) if s + u else 0.0
-                record["validation"] = {"seen": s, "unseen": u, "hm": hm, "zsl": min(1.0, u * 1.2), "bias": 0.8}
+                record |= {"seen": s, "unseen": u, "hm": hm, "zsl": min(1.0, u * 1.2), "bias": 0.8}
             lines.append(json.dumps(record))
     (run / "epochs.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def _write_inspection(run: Path, draw: Any, names: list[str], seen: Any, scores: Any, labels: Any) -> None:
+def _write_inspection(run: Path, draw: Any, names: list[str], seen: Any, labels: Any) -> None:
     from PIL import Image
 
     examples = []
     (run / "thumbnails").mkdir()
     for i in np.nonzero(~seen[labels])[0][:6]:
-        top = np.argsort(-scores[i])[:3]
         for part, size in (("frames", (448, 112)), ("sound", (448, 70))):
             buffer = io.BytesIO()
             across = np.linspace(0, 255, size[0])[None, :, None] * np.ones((size[1], 1, 3)) * draw.uniform(0.3, 1, 3)
             Image.fromarray(across.astype(np.uint8)).save(buffer, "JPEG")
             (run / "thumbnails" / f"{i}.{part}.jpg").write_bytes(buffer.getvalue())
-        examples.append(
-            {
-                "clip": f"clip_{i:04d}",
-                "true": names[labels[i]],
-                "top": [{"name": names[c], "score": float(scores[i, c]), "seen": bool(seen[c])} for c in top],
-                "frames": f"thumbnails/{i}.frames.jpg",
-                "sound": f"thumbnails/{i}.sound.jpg",
-            }
-        )
+        pictures = {part: f"thumbnails/{i}.{part}.jpg" for part in ("frames", "sound")}
+        examples.append({"clip": f"clip_{i:04d}"} | pictures)
     baselines = [
         {"name": f"ridge ({m})", "seen": 40.0, "unseen": 20.5, "hm": 27.1, "zsl": 33.3} for m in ("audio", "both")
     ]
-    spikes = {"clip": examples[0]["clip"], "class_name": examples[0]["true"], "rate_clips": 16}
+    spikes = {"clip": examples[0]["clip"], "class_name": names[int(np.nonzero(~seen)[0][0])], "rate_clips": 16}
     extra = {"examples": examples, "baselines": baselines, "spikes": spikes}
     (run / "report.json").write_text(json.dumps(extra))
     arrays: dict[str, Any] = {}

@@ -143,7 +143,7 @@ def test_generated_clips_are_announced(make_run: MakeRun) -> None:
     result = json.loads((run / "result.json").read_text())
     (run / "result.json").write_text(json.dumps(result | {"simulated": False}))
     content = write_report(run).read_text()
-    assert "Simulated data." not in content and "What was simulated.</strong> Nothing." in content
+    assert "Simulated data." not in content and "Nothing that the records of this run know of." in content
     del result["simulated"]
     (run / "result.json").write_text(json.dumps(result))
     assert "do not say whether its clips are real" in write_report(run).read_text()
@@ -254,11 +254,27 @@ def test_a_method_without_a_common_space_or_spikes_says_so(make_run: MakeRun) ->
 @pytest.mark.usefixtures("plain")
 def test_right_and_wrong_differ_in_words(make_run: MakeRun) -> None:
     run = make_run(8, 4)
-    extra = json.loads((run / "report.json").read_text())
-    good, bad = dict(extra["examples"][0]), dict(extra["examples"][1])
-    good["top"] = [good["top"][0] | {"name": good["true"]}]
-    bad["top"] = [bad["top"][0] | {"name": "something else"}]
-    (run / "report.json").write_text(json.dumps({"examples": [good, bad]}))
+    arrays = load_file(run / "evaluation.safetensors")
+    unseen = np.nonzero(~arrays["seen"][arrays["labels"]])[0]
+    good, bad = int(unseen[0]), int(unseen[1])
+    for row, column in ((good, arrays["labels"][good]), (bad, 0)):
+        arrays["scores"][row] = -5.0
+        arrays["scores"][row, column] = 2.5
+    save_file(arrays, run / "evaluation.safetensors")
+    extra = {"examples": [{"clip": f"clip_{good:04d}"}, {"clip": f"clip_{bad:04d}"}, {"clip": "of other data"}]}
+    (run / "report.json").write_text(json.dumps(extra))
     content = write_report(run).read_text()
     assert content.count("✓ right") == 1 and content.count("✗ wrong") == 1
     assert "1 of these 2 are right" in content
+    # 2.5 as it is for an unseen class, less the bias of 0.8 for a seen one.
+    assert '<span class="score">2.500</span>' in content and '<span class="score">1.700</span>' in content
+
+
+@pytest.mark.usefixtures("plain")
+def test_published_numbers_stand_beside_the_run(make_run: MakeRun) -> None:
+    run = make_run(5, 2)
+    result = json.loads((run / "result.json").read_text())
+    more = {"published": {"seen": 56.47, "unseen": 39.4}, "published_note": "one run of others"}
+    (run / "result.json").write_text(json.dumps(result | more))
+    text = text_of(parse(write_report(run)))
+    assert "published 56.47 39.40 – –" in text and "Published numbers: one run of others." in text

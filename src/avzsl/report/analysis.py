@@ -51,6 +51,13 @@ def decide(test: StoredScores, bias: float, unseen_only: bool = False) -> Array:
     return decisions
 
 
+def ranking(test: StoredScores, row: int, bias: float, most: int) -> list[tuple[int, float]]:
+    """The best columns of one clip, best first, with their scores after the bias."""
+    scores = np.where(test.seen, test.scores[row] - bias, test.scores[row])
+    order = np.argsort(-np.nan_to_num(scores, nan=-1e300, neginf=-1e300), kind="stable")[:most]
+    return [(int(c), float(scores[c])) for c in order]
+
+
 def recall(labels: Array, decisions: Array, classes: int) -> Array:
     """Share of the clips of each class that were recognised, [C] float; NaN for a class without clips."""
     counts = np.bincount(labels, minlength=classes).astype(float)

@@ -19,6 +19,7 @@ SHOWN_CLASSES = 60
 """A part with more classes shows its best and its worst; the rest is folded away."""
 EXTREMES = 15
 MOST_CONFUSIONS = 12
+SHOWN_GUESSES = 3
 MOST_THUMBNAIL = 200_000
 """Bytes of one picture; a larger one is left out so that the page stays small."""
 SCORES = ("loss", "seen", "unseen", "hm", "zsl")
@@ -265,19 +266,29 @@ def predictions(records: RunRecords) -> Mapping[str, Any]:
         raise ValueError(
             f"{records.problems.get('extra', 'report.json names no examples')}; inspect the run to add them"
         )
+    test, used = _test(records), _bias(records)
+    rows = {name: row for row, name in reversed(list(enumerate(test.clip_names)))}
     cards = []
     for example in examples:
-        top = [{"name": t["name"], "score": t["score"], "seen": t["seen"]} for t in example["top"]]
+        row = rows.get(example["clip"])
+        if row is None:
+            continue  # an inspection of other data
+        top = [
+            {"name": test.class_names[c], "score": score, "seen": bool(test.seen[c]), "true": c == test.labels[row]}
+            for c, score in analysis.ranking(test, row, used, SHOWN_GUESSES)
+        ]
         cards.append(
             {
-                "clip": str(example["clip"]),
-                "true": str(example["true"]),
-                "right": bool(top) and top[0]["name"] == example["true"],
+                "clip": test.clip_names[row],
+                "true": test.class_names[test.labels[row]],
+                "right": top[0]["true"],
                 "top": top,
                 "frames": picture_data(records.run, example.get("frames")),
                 "sound": picture_data(records.run, example.get("sound")),
             }
         )
+    if not cards:
+        raise ValueError("the clips of report.json are not in the test set; inspect the run again")
     return {
         "cards": cards,
         "right": sum(c["right"] for c in cards),

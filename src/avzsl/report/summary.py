@@ -15,9 +15,11 @@ MEANINGS = (
     ("zsl", "ZSL", "zero-shot", "Clips of classes never trained on when only such classes are possible."),
 )  # fmt: skip
 _FACTS = (
-    ("method", "method"), ("benchmark", "data"), ("family", "features"), ("mode", "protocol"), ("seed", "seed"),
-    ("epoch", "selected epoch"), ("bias", "bias"), ("extractor", "extractor"), ("text_encoder", "text encoder"),
-    ("seconds", "training time"), ("device", "device"), ("fingerprint", "data fingerprint"),
+    ("method", "method"), ("preset", "preset"), ("benchmark", "data"), ("family", "features"), ("mode", "protocol"),
+    ("seed", "seed"), ("epoch", "selected epoch"), ("bias", "bias"), ("extractor", "extractor"),
+    ("text_encoder", "text encoder"), ("text_assignment", "text vectors"), ("seconds", "training time"),
+    ("device", "device"), ("fingerprint", "data fingerprint"), ("evaluated", "test clips"),
+    ("digest", "digest of the result"),
 )  # fmt: skip
 
 SHOWN_DIGITS = 16
@@ -42,6 +44,7 @@ def summary(records: RunRecords) -> dict[str, Any]:
         "versions": [*leaves(result.get("versions") or {}, ""), *_full(result)],
         "settings": list(leaves(records.settings, "")),
         "baselines": baselines(records),
+        "published_note": str(result.get("published_note") or ""),
     }
 
 
@@ -52,19 +55,17 @@ def _full(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def simulated(records: RunRecords) -> str:
     """`"yes"`, `"no"` or `"unknown"`: whether the clips are generated ones."""
-    for source in (records.extra, records.result):
-        value = source.get("simulated")
-        if value is not None:
-            return "yes" if value else "no"
-    return "unknown"
+    said = [source["simulated"] for source in (records.extra, records.result) if source.get("simulated") is not None]
+    return "unknown" if not said else "yes" if any(said) else "no"
 
 
 def baselines(records: RunRecords) -> list[dict[str, Any]]:
-    """This run and the simple methods it is compared with; empty when none were run."""
-    rows = records.extra.get("baselines")
-    if not isinstance(rows, list):
-        return []
-    known = [row for row in rows if isinstance(row, Mapping) and row.get("name")]
+    """This run, simple methods on the same data and published numbers; empty when there is nothing to compare."""
+    stored = records.extra.get("baselines")
+    known = [row for row in stored if isinstance(row, Mapping) and row.get("name")] if isinstance(stored, list) else []
+    published = records.result.get("published")
+    if isinstance(published, Mapping) and published:
+        known.append({**published, "name": "published"})
     if not known:
         return []
     keys = ("seen", "unseen", "hm", "zsl")
