@@ -86,9 +86,10 @@ def read_class_index(layout: Layout) -> ClassIndex:
         raise DataError(f"{layout.all_class} holds no class names; download or write the class split again")
     taken: dict[str, str] = {}
     for name in names:
-        other = taken.setdefault(index.key(name), name)
-        if other is not name:
-            raise DataError(f"{layout.all_class} names a class twice: '{other}' and '{name}'; remove one of them")
+        key = index.key(name)
+        if key in taken:
+            raise DataError(f"{layout.all_class} names a class twice: '{taken[key]}' and '{name}'; remove one of them")
+        taken[key] = name
     return index
 
 

@@ -111,6 +111,19 @@ def read_split(
     return absent
 
 
+def require_folders(layout: Layout, splits: Sequence[str], reading: Reading) -> None:
+    """Say at once which folder is missing, before anything is read.
+
+    Raises:
+        DataError: a folder of a modality or split is not there.
+    """
+    for modality in FOLDERS:
+        for split in splits:
+            folder = layout.features_dir(modality, split, temporal=reading.temporal)
+            if not folder.is_dir():
+                raise DataError(_missing_folder(layout, folder, modality, reading.temporal))
+
+
 def feature_sizes(layout: Layout, split: str, index: ClassIndex, reading: Reading) -> tuple[int, int] | None:
     """Columns of audio and visual features that carry no maker's name, looked up in one file each; else None."""
     sizes = []
@@ -128,8 +141,6 @@ def feature_sizes(layout: Layout, split: str, index: ClassIndex, reading: Readin
 
 def _list_files(layout: Layout, modality: str, split: str, index: ClassIndex, temporal: bool) -> Mapping[int, Path]:
     folder = layout.features_dir(modality, split, temporal=temporal)
-    if not folder.is_dir():
-        raise DataError(_missing_folder(layout, folder, modality, temporal))
     endings = (FEATURE_SUFFIX, *_PICKLES) if temporal else (FEATURE_SUFFIX,)
     paths = [p for p in sorted(folder.iterdir()) if p.suffix in endings and not p.name.startswith(".")]
     files: dict[int, Path] = {}

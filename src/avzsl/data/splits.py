@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avzsl.data.classes import ClassIndex, SplitClasses, read_class_index, read_split_classes, read_text_vectors
 from avzsl.data.family import choose_layouts, find_dataset
-from avzsl.data.reading import Collected, Reading, read_split
+from avzsl.data.reading import Collected, Reading, read_split, require_folders
 from avzsl.data.tables import EvaluationSet, FeatureTable, Pool
 from avzsl.errors import DataError, SettingError, nearest_name
 from avzsl.layout import Layout
@@ -151,6 +151,7 @@ def load_benchmark(
     dataset = find_dataset(Path(root))
     index = read_class_index(dataset)
     layout, folder = choose_layouts(dataset, family, index, reading)
+    require_folders(folder, _ORDER, reading)
     classes = read_split_classes(layout, index)
     text = read_text_vectors((folder, layout), index, classes.used, text_assignment)
     collected, splits = _read_splits(folder, index, classes, reading)
