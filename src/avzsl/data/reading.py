@@ -64,12 +64,13 @@ class Collected:
         data = torch.empty(rows, blocks[0].data.shape[1])
         offsets = None if blocks[0].offsets is None else [torch.zeros(1, dtype=torch.int64)]
         filled = 0
-        for number, block in enumerate(blocks):
+        blocks.reverse()
+        while blocks:  # giving up each block once it is copied keeps the peak near one copy of the features
+            block = blocks.pop()
             data[filled : filled + len(block.data)] = block.data
             if offsets is not None and block.offsets is not None:
                 offsets.append(block.offsets[1:] + filled)
             filled += len(block.data)
-            blocks[number] = Ragged(block.data[:0])
         return Ragged(data, None if offsets is None else torch.cat(offsets))
 
     def fingerprint(self, text: Tensor, options: Sequence[str]) -> str:
