@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,3 +215,14 @@ def test_an_evaluation_of_one_part_only_is_refused(tiny_benchmark: TinyBenchmark
     part = replace(whole, features=whole.features.span(0, 36), labels=whole.labels[:36])
     with pytest.raises(DataError, match="unseen class"):
         validate(method, part)
+
+
+def test_the_page_of_quirks_lists_every_quirk_and_every_switch() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "quirks.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| P(\d+) \|", page, flags=re.MULTILINE)
+    assert sorted(map(int, listed)) == list(range(1, 27))
+    described = Quirks.__doc__ or ""
+    for name in vars(Quirks()):
+        (row,) = (line for line in page.splitlines() if f"`{name}`" in line and line.startswith("| P"))
+        number = row.split("|")[1].strip()
+        assert re.search(rf"{name}: {number},", described)
