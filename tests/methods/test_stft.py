@@ -168,7 +168,7 @@ def test_loss_terms_agree_with_the_equations_on_the_embeddings() -> None:
             triplet += (max(0, float(first)) + max(0, float(second))) / 8
         clips, words = torch.cat([positive, negative]), torch.cat([own, other])
         texts = torch.cat([t_pos, t_neg])
-        projection = sum(float((clips[i] - texts[i]) @ (clips[i] - texts[i])) for i in range(16)) / 16
+        projection = sum(float((clips[i] - texts[i]) @ (clips[i] - texts[i])) for i in range(16)) / 16 / 8
         rebuilt = method.reconstruction_head(clips)
         reconstruction = sum(float((rebuilt[i] - words[i]) @ (rebuilt[i] - words[i])) for i in range(16)) / 16
     assert terms["triplet"].item() == pytest.approx(triplet, rel=1e-4)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.errors import ModelError, SettingError
-from avzsl.losses.reconstruction import squared_error
+from avzsl.losses.reconstruction import reconstruction_loss
 from avzsl.methods._base import EmbeddingMethod, register
 from avzsl.nn.mlp import masked_mean
 from avzsl.types import Batch, Clips, Dimensions
@@ -101,7 +101,7 @@ class Ridge(EmbeddingMethod):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """The same objective by gradient steps, for whoever feeds batches instead of calling `solve`."""
-        error = squared_error(self._predict(batch.clips), batch.classes[batch.labels])
+        error = reconstruction_loss(self._predict(batch.clips), batch.classes[batch.labels])
         decay = self.penalty * self.weight.square().sum()
         return {"loss": error + decay, "error": error, "decay": decay}
 

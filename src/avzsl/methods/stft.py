@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.errors import ModelError, SettingError, nearest_name
-from avzsl.losses.reconstruction import squared_error
+from avzsl.losses.reconstruction import projection_loss, reconstruction_loss
 from avzsl.losses.triplet import cross_modal_triplet
 from avzsl.methods._base import EmbeddingMethod, register
 from avzsl.nn.attention import ReasoningBlock
@@ -254,10 +254,10 @@ class Stft(EmbeddingMethod):
         }
         loss = self.config.alpha * terms["triplet"]
         if self.config.projection_loss:
-            terms["projection"] = squared_error(clips, texts)
+            terms["projection"] = projection_loss(clips, texts)
             loss = loss + self.config.beta * terms["projection"]
         if self.config.reconstruction_loss:
-            terms["reconstruction"] = squared_error(self.reconstruction_head(clips), words)
+            terms["reconstruction"] = reconstruction_loss(self.reconstruction_head(clips), words)
             loss = loss + self.config.beta * terms["reconstruction"]
         log = {f"rate_{name}": torch.stack(out.rates).mean() for name, out in joint.spiking.items()}
         if joint.rank is not None:
