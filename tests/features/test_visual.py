@@ -72,6 +72,36 @@ def test_a_moving_and_a_resting_thing_are_both_foreground() -> None:
         assert mask[truth].mean() > 0.95 and mask[~truth].mean() < 0.05
 
 
+def test_a_colourful_thing_wins_over_grey_ones_and_keeps_its_dark_spots() -> None:
+    thing, spot, company = disc(30, 30), disc(33, 30, 3), disc(75, 75, 8)
+
+    def frame(t: int) -> np.ndarray:
+        picture = paint(thing)
+        picture[company] = 180
+        picture[spot] = (45, 8, 6)
+        return picture
+
+    frames = film(frame)
+    background = foreground.estimate_background(frames)
+    assert background.colourful == 1
+    mask = foreground.foreground(foreground.halve(frames), background)
+    assert mask[:, company[::2, ::2]].max() < 0.05
+    assert mask[:, spot[::2, ::2]].min() > 0.9
+    grey = frames.copy()
+    grey[:, thing | spot] = 180
+    background = foreground.estimate_background(grey)
+    assert background.colourful == 0
+    mask = foreground.foreground(foreground.halve(grey), background)
+    assert mask[:, company[::2, ::2]].mean() > 0.9 and mask[:, thing[::2, ::2]].mean() > 0.9
+
+
+def test_blurring_is_the_mean_of_a_square() -> None:
+    mask = np.random.default_rng(0).random((2, 9, 7)).astype(np.float32)
+    padded = np.pad(mask, ((0, 0), (2, 2), (2, 2)))
+    expected = [[[padded[f, i : i + 5, j : j + 5].mean() for j in range(7)] for i in range(9)] for f in range(2)]
+    np.testing.assert_allclose(foreground._blur(mask, 2), expected, atol=1e-5)
+
+
 def test_place_and_size_are_those_of_the_disc() -> None:
     mask = np.stack([disc(30, 60, 10), np.zeros((SIDE, SIDE), bool), bar(np.pi / 6)]).astype(np.float32)
     place = foreground.locate(mask)

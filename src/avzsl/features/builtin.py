@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # Raise this whenever a number that the extractor gives changes.
 VERSION = 1
-# A clip of 3.96 s counts as 4 s: containers seldom hold whole seconds.
-_SLACK = 0.05
+# Frames that may lack at the end of a second: containers seldom hold whole seconds.
+_SLACK = 1.5
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,14 @@ class BuiltinExtractor(Extractor):
         )
         if seconds == 0:
             raise MediaError(f"{clip.info.path} has neither picture nor sound; leave it out")
-        segments = max(1, int(seconds + _SLACK))
+        slack = _SLACK / self.config.frame_rate
+        segments = max(1, int(seconds + slack))
         audio = visual = None
         if clip.audio is not None:
             audio = audio_rows(clip.audio, clip.audio_rate, segments)
         if clip.frames is not None and len(clip.frames):
             visual = visual_rows(clip.frames, self.config.frame_rate, segments)
-        short = ("short",) if seconds < 1 - _SLACK else ()
+        short = ("short",) if seconds < 1 - slack else ()
         return ClipFeatures(audio, visual, self.step_seconds, (*clip.info.warnings, *short))
 
     def silence(self, rows: int) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,11 @@ FloatArray = NDArray[np.floating[Any]]
 _SAMPLES = 9
 _CERTAIN = 0.16
 _NOISE_FLOOR = 0.035
+_COLOUR_FLOOR = 0.12
+# Share of the picture from which a colourful thing is taken for the foreground.
+_COLOURFUL_SHARE = 0.004
+# Pixels (halved) around a colourful thing in which anything else may belong to it.
+_AROUND = 2
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,13 @@ class Background:
         still: [h, w, 3] temporal median: right for everything that moves.
         smooth: [h, w, 3] plane fitted to the border of `still`: right for a thing that stays in the middle.
         noise: contrast that the background itself reaches.
+        colourful: 1 when something in the clip stands out by its colour, 0 when nothing does.
     """
 
     still: FloatArray
     smooth: FloatArray
     noise: float
+    colourful: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ def halve(frames: NDArray[np.uint8]) -> FloatArray:
 def estimate_background(frames: NDArray[np.uint8]) -> Background:
     """Background of a clip [F, H, W, 3] from some of its frames."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(_SAMPLES, len(frames))).round().astype(int))
-    still = np.partition(halve(frames[chosen]), len(chosen) // 2, axis=0)[len(chosen) // 2]
+    samples = halve(frames[chosen])
+    still = np.partition(samples, len(chosen) // 2, axis=0)[len(chosen) // 2]
     high, wide = still.shape[:2]
     y, x = np.mgrid[0:high, 0:wide]
     plane = np.stack([np.ones_like(x), x / wide - 0.5, y / high - 0.5], axis=-1).astype(np.float64)
@@ -76,17 +84,50 @@ def estimate_background(frames: NDArray[np.uint8]) -> Background:
         error = np.abs(still[border] - plane[border] @ fit).max(axis=1)
         weights = 1 / (1 + (error / 0.05) ** 2)
     noise = float(np.sum(error * weights) / np.sum(weights))
-    return Background(still, np.clip(plane @ fit, 0, 1).astype(np.float32), noise)
+    background = Background(still, np.clip(plane @ fit, 0, 1).astype(np.float32), noise)
+    _, hue = _contrasts(samples, background)
+    share = float((hue > _COLOUR_FLOOR + _CERTAIN).mean())
+    return replace(background, colourful=min(1.0, share / _COLOURFUL_SHARE))
 
 
 def foreground(small: FloatArray, background: Background) -> FloatArray:
-    """Soft mask [F, h, w] in [0, 1] of halved frames [F, h, w, 3]."""
+    """Soft mask [F, h, w] in [0, 1] of halved frames [F, h, w, 3].
+
+    What stands out by its colour counts most: where a clip has such a thing, grey things away from it are left out,
+    and dark spots on it are kept. In a clip without colour everything that differs from the background counts.
+    """
     floor = _NOISE_FLOOR + 2 * background.noise
-    contrast = np.zeros(small.shape[:-1], np.float32)
-    for channel in range(3):
-        for picture in (background.smooth, background.still):
-            np.maximum(contrast, np.abs(small[..., channel] - picture[..., channel]), out=contrast)
-    return np.clip((contrast - floor) * (1 / _CERTAIN), 0, 1)
+    bright, hue = _contrasts(small, background)
+    any_contrast = np.clip((bright - floor) * (1 / _CERTAIN), 0, 1)
+    colourful = np.clip((hue - _COLOUR_FLOOR) * (1 / _CERTAIN), 0, 1)
+    around = np.clip(4 * _blur(colourful, _AROUND), 0, 1)
+    found = np.maximum(colourful, any_contrast * around)
+    return background.colourful * found + (1 - background.colourful) * any_contrast
+
+
+def _contrasts(small: FloatArray, background: Background) -> tuple[FloatArray, FloatArray]:
+    """Largest difference from either background in any channel, and in colour alone: [F, h, w] each."""
+    bright, hue = np.zeros(small.shape[:-1], np.float32), np.zeros(small.shape[:-1], np.float32)
+    for picture in (background.smooth, background.still):
+        red, green, blue = (small[..., c] - picture[..., c] for c in range(3))
+        for channel in (red, green, blue):
+            np.maximum(bright, np.abs(channel), out=bright)
+        # Largest minus smallest difference: zero for a change of brightness alone.
+        most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+        np.maximum(hue, most - least, out=hue)
+    return bright, hue
+
+
+def _blur(mask: FloatArray, reach: int) -> FloatArray:
+    """Mean over squares of `2 reach + 1` pixels: [F, h, w]."""
+    for axis in (1, 2):
+        pad = [(0, 0)] * 3
+        pad[axis] = (reach + 1, reach)
+        total = np.cumsum(np.pad(mask, pad), axis=axis, dtype=np.float32)
+        width = 2 * reach + 1
+        ahead = np.take(total, range(width, total.shape[axis]), axis=axis)
+        mask = (ahead - np.take(total, range(total.shape[axis] - width), axis=axis)) * np.float32(1 / width)
+    return mask
 
 
 def locate(mask: FloatArray) -> Place:

@@ -162,6 +162,14 @@ def extract_dataset(
     )
 
 
+def _is_generated(videos: object) -> bool:
+    """Whether the videos came from `avzsl world`, which leaves its card beside them."""
+    if not isinstance(videos, (str, Path)):
+        return False
+    folder = Path(videos) if Path(videos).is_dir() else Path(videos).parent
+    return (folder / "world.json").is_file()
+
+
 def encode_classes(names: Sequence[str], encoder: TextEncoder) -> tuple[TextVectors, dict[str, str]]:
     """Vectors of class names, and the phrase that stands for each (`PlayingPiano` is encoded as 'Playing Piano').
 

@@ -16,7 +16,7 @@ LOWEST, HIGHEST = 70.0, 2240.0  # Hz, five octaves
 PER_OCTAVE = 24
 NOTES = 20
 OVERTONES = 10
-PITCH_DIM = 2 * NOTES + OVERTONES + 5
+PITCH_DIM = 2 * NOTES + OVERTONES + 4
 _WEIGHTS = 0.84 ** np.arange(OVERTONES)
 # Half the distance of two candidates, as a share of either, and a little more for sound that is not quite harmonic.
 _TOLERANCE = 0.02
@@ -77,7 +77,7 @@ def pitch_rows(power: FloatArray, rate: int) -> FloatArray:
     spectrum = spectrum / (spectrum.sum(axis=1, keepdims=True) + 0.1)
     odd, even = tones[:, 0::2].sum(axis=1), tones[:, 1::2].sum(axis=1)
     number = np.arange(1, OVERTONES + 1)
-    more = (odd - even, tones @ number / OVERTONES, voiced, height * voiced, height)
+    more = (odd - even, tones @ number / OVERTONES, voiced, height * voiced)
     return np.concatenate(
         [2 * notes - 0.1, 6 * spectrum - 0.3, 3 * np.sqrt(tones) - 0.8, np.stack(more, axis=1)], axis=1
     ).astype(np.float32)
