@@ -121,7 +121,7 @@ def test_shown_scores_are_those_of_the_result(make_run: MakeRun) -> None:
     for key in ("hm", "seen", "unseen", "zsl"):
         tile = re.search(rf'<div class="tile {key}">.*?<p class="value">([\d.]+)<', content, re.DOTALL)
         assert tile is not None and tile[1] == f"{result[key]:.2f}"
-    assert f"Guessing gives {result['zsl_chance']:.2f} %." in content
+    assert f"Guessing gives {result['zsl_chance']:.2f}&nbsp;%." in content
     # Computed again from the stored scores, the means over classes agree with the result.
     assert f"mean {result['seen']:.2f} %" in content
     assert f"mean {result['unseen']:.2f} %, zero-shot {result['zsl']:.2f} %" in content

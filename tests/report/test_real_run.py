@@ -39,7 +39,7 @@ def test_every_section_of_a_trained_run_is_there(toy_benchmark: Path, tmp_path: 
     assert f"mean {result['seen']:.2f} %" in content and "not of the same run" not in content
     for words in ("Stage 1, 3 epochs", f"Stage 2, {result['epoch']} epoch", "Mean over", "data:image/jpeg"):
         assert words in content
-    assert content.count('id="scores-1-axes_1"') == 1, "validation scores of stage 1 are drawn"
+    assert content.count('id="epochs-validation-1-axes_1"') == 1, "validation scores of stage 1 are drawn"
 
 
 @pytest.mark.usefixtures("plain")

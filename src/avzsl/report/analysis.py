@@ -121,7 +121,8 @@ def destinations(test: StoredScores, decisions: Array) -> list[Destination]:
 
 def class_order(test: StoredScores) -> Array:
     """Columns in the order of figures: seen classes by name, then unseen classes by name."""
-    return np.array(sorted(range(len(test.class_names)), key=lambda c: (not test.seen[c], test.class_names[c])))
+    names = test.class_names
+    return np.array(sorted(range(len(names)), key=lambda c: (not test.seen[c], names[c].casefold(), c)))
 
 
 def shares(counts: Array) -> Array:

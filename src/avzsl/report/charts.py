@@ -42,7 +42,7 @@ def bias_picture(curve: Curve, name: str, title: str, faint: bool, chosen: float
         best = int(np.nanargmax(curve.hm)) if np.isfinite(curve.hm).any() else 0
         text = (
             f"{title}: the harmonic mean peaks at {100 * curve.hm[best]:.1f} % with bias {curve.grid[best]:.3g}; "
-            f"seen falls from {100 * curve.seen[0]:.1f} to {100 * curve.seen[-1]:.1f} % and unseen goes from "
+            f"seen goes from {100 * curve.seen[0]:.1f} to {100 * curve.seen[-1]:.1f} % and unseen goes from "
             f"{100 * curve.unseen[0]:.1f} to {100 * curve.unseen[-1]:.1f} %."
         )
         return Picture(to_svg(figure, name, text), text)
@@ -72,7 +72,7 @@ def series_picture(
             axes.axvline(
                 mark, color=COLOUR["ink"], linewidth=1, linestyle=(0, (2, 2)), label=f"selected epoch {mark:g}"
             )
-        _whole_numbers(axes)
+        _whole_numbers(axes, epochs)
         axes.set(xlabel="epoch", ylabel=ylabel, title=title)
         figure.legend(loc="outside lower center", ncols=2)
         text = f"{title}: " + "; ".join(f"{TITLES.get(k, k)} {_first_last(v)}" for k, v in series.items()) + "."
@@ -84,10 +84,12 @@ def _first_last(values: Array) -> str:
     return f"from {known[0]:.4g} to {known[-1]:.4g}" if len(known) else "not a number"
 
 
-def _whole_numbers(axes: Any) -> None:
+def _whole_numbers(axes: Any, epochs: Array) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    if len(set(epochs)) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
 
 
 def confusion_picture(test: StoredScores, counts: Array) -> Picture:

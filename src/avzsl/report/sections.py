@@ -20,9 +20,9 @@ SHOWN_CLASSES = 60
 EXTREMES = 15
 MOST_CONFUSIONS = 12
 SHOWN_GUESSES = 3
+MOST_TERMS = 7
 MOST_THUMBNAIL = 200_000
 """Bytes of one picture; a larger one is left out so that the page stays small."""
-SCORES = ("loss", "seen", "unseen", "hm", "zsl")
 _NOT_LOSSES = {"stage", "epoch", "lr", "learning_rate", "seconds", "bias", "seen", "unseen", "hm", "zsl"}
 
 
@@ -195,25 +195,24 @@ def training(records: RunRecords) -> Mapping[str, Any]:
 
 def _stage_pictures(stage: str, chosen: list[dict[str, Any]], mark: float | None) -> list[Any]:
     epochs = charts.number_columns(chosen, ["epoch"]).get("epoch", np.arange(len(chosen), dtype=float))
-    terms = [key for record in chosen[:1] for key in record if key not in _NOT_LOSSES]
-    terms.sort(key=lambda key: (key != "loss", key))
     inside = mark if mark is not None and np.nanmin(epochs) <= mark <= np.nanmax(epochs) else None
+    terms = [key for key in dict.fromkeys(k for record in chosen for k in record) if key not in _NOT_LOSSES]
+    rates = [key for key in terms if key.startswith("rate_")]
+    losses = sorted(set(terms) - set(rates) - {"rank"}, key=lambda key: (key != "loss", key))[:MOST_TERMS]
+    # Name of the figure, unit of its axis, factor, columns.
+    groups = (
+        ("loss", "loss", 1, losses),
+        ("validation", "%", 100, ["hm", "seen", "unseen", "zsl"]),
+        ("firing rate", "neurons that fire, %", 100, rates),
+        ("rank", "components used", 1, ["rank"]),
+    )
     pictures = []
-    losses = charts.number_columns(chosen, terms[:7])
-    if losses:
-        pictures.append(
-            charts.series_picture(
-                f"loss-{_slug(stage)}", f"Stage {stage}: loss", "loss", epochs, losses, inside, scores=False
-            )
-        )
-    scores = charts.number_columns(chosen, ["hm", "seen", "unseen", "zsl"])
-    if scores:
-        percent = {key: values * 100 for key, values in scores.items()}
-        pictures.append(
-            charts.series_picture(
-                f"scores-{_slug(stage)}", f"Stage {stage}: validation", "%", epochs, percent, inside, scores=True
-            )
-        )
+    for name, unit, factor, keys in groups:
+        series = {key: factor * values for key, values in charts.number_columns(chosen, keys).items()}
+        if series:
+            known, title = name == "validation", f"Stage {stage}: {name}"
+            slug = f"epochs-{_slug(name)}-{_slug(stage)}"
+            pictures.append(charts.series_picture(slug, title, unit, epochs, series, inside, scores=known))
     return pictures
 
 

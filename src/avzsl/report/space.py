@@ -72,7 +72,7 @@ def spread_rows(labels: Array, most: int) -> Array:
 
 def class_marks(test: StoredScores) -> dict[int, ClassMark]:
     """A colour and shape for every unseen class; pairs repeat after 36 classes."""
-    unseen = sorted(np.nonzero(~test.seen)[0], key=lambda c: test.class_names[c])
+    unseen = sorted(np.nonzero(~test.seen)[0], key=lambda c: (test.class_names[c].casefold(), c))
     marks = {}
     for i, column in enumerate(unseen):
         # Shapes change with the round of colours, so neighbours in the list differ in colour first.
