@@ -183,6 +183,9 @@ def test_p24_the_end_of_the_grid_is_warned_about_on_request() -> None:
 def test_quirks_are_all_off_in_clean_and_all_on_in_reference_mode() -> None:
     assert not any(vars(ProtocolConfig().quirks).values())
     assert all(vars(ProtocolConfig(mode="reference").quirks).values())
+    one = ProtocolConfig(mode="reference", average_biases=False).quirks
+    assert not one.average_biases and one.zero_is_unset and one.text_by_rank
+    assert ProtocolConfig(zero_is_unset=True).quirks == Quirks(zero_is_unset=True)
     with pytest.raises(SettingError, match="did you mean 'reference'"):
         Quirks.for_mode("referense")
 

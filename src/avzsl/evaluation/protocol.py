@@ -6,7 +6,7 @@ The bias comes from validation curves alone: nothing here that chooses sees a te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -63,11 +63,17 @@ class ProtocolConfig:
         mode: `"clean"`, or `"reference"` to repeat what published numbers rest on.
         bias_search: `"grid"` = 16 values from 0 to 3 as published; `"exact"` = all real numbers.
         chunk: clips scored at once; changes memory, not results.
+        average_biases, schedule_on_validation, zero_is_unset, zero_bias_replaced: single switches of `Quirks`; None =
+            as the mode says.
     """
 
     mode: Literal["clean", "reference"] = "clean"
     bias_search: Literal["grid", "exact"] = "grid"
     chunk: int = 512
+    average_biases: bool | None = None
+    schedule_on_validation: bool | None = None
+    zero_is_unset: bool | None = None
+    zero_bias_replaced: bool | None = None
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -75,8 +81,9 @@ class ProtocolConfig:
 
     @property
     def quirks(self) -> Quirks:
-        """The switches that follow from the mode."""
-        return Quirks.for_mode(self.mode)
+        """The switches that follow from the mode, and those set one by one."""
+        single = {f.name: getattr(self, f.name, None) for f in fields(Quirks)}
+        return replace(Quirks.for_mode(self.mode), **{name: on for name, on in single.items() if on is not None})
 
 
 @dataclass(frozen=True)
