@@ -253,7 +253,7 @@ def test_scores_that_are_not_numbers_are_refused() -> None:
             judge(scores, labels, seen)
 
 
-def test_a_best_bias_at_the_end_of_the_grid_warns() -> None:
+def test_p24_a_best_bias_at_the_end_of_the_grid_warns() -> None:
     scores, labels, seen = worked_example(10.0)
     curve = bias_curve(scores, labels, seen)
     assert curve.best != 3.0

@@ -170,16 +170,6 @@ def test_p5_an_all_zero_run_keeps_its_first_epoch_clean_and_its_last_in_referenc
         assert kept([0.0, 0.3, 0.5, 0.5, 0.0], quirks) == 2
 
 
-def test_p24_the_end_of_the_grid_is_warned_about_on_request() -> None:
-    scores, labels, seen = worked_example(1.0)
-    scores[:, :2] += 2.4
-    found = bias_curve(scores, labels, seen)
-    assert found.best == 3.0
-    assert choose_bias({"both": found}, Quirks()) == 3.0
-    with pytest.warns(UserWarning, match="end of the grid"):
-        choose_bias({"both": found}, Quirks(), warn=True)
-
-
 def test_quirks_are_all_off_in_clean_and_all_on_in_reference_mode() -> None:
     assert not any(vars(ProtocolConfig().quirks).values())
     assert all(vars(ProtocolConfig(mode="reference").quirks).values())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avzsl.data.tables import EvaluationSet
 from avzsl.errors import SettingError, nearest_name
-from avzsl.evaluation.metrics import bias_curve, evaluate_scores, exact_best_bias, warn_if_at_end
+from avzsl.evaluation.metrics import bias_curve, evaluate_scores, exact_best_bias
 from avzsl.methods._base import Method
 from avzsl.types import MODALITIES, BiasCurve, Gzsl
 
@@ -170,7 +170,7 @@ def validate_scores(
     )
 
 
-def choose_bias(curves: Mapping[str, BiasCurve], quirks: Quirks, *, warn: bool = False) -> float:
+def choose_bias(curves: Mapping[str, BiasCurve], quirks: Quirks) -> float:
     """The bias for the test set, from validation curves.
 
     Clean: the best bias of the reported output. With `average_biases` (P3): the mean over the outputs audio, visual and
@@ -180,11 +180,8 @@ def choose_bias(curves: Mapping[str, BiasCurve], quirks: Quirks, *, warn: bool =
     Args:
         curves: output name to its curve on validation.
         quirks: switches.
-        warn: say so when the reported output's best bias is the end of the grid (P24).
     """
     reported = curves[REPORTED]
-    if warn:
-        warn_if_at_end(reported, f"output '{REPORTED}'")
     bias = reported.best
     if quirks.average_biases:
         bias = sum(curves.get(name, reported).best for name in MODALITIES) / len(MODALITIES)
