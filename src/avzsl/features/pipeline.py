@@ -143,7 +143,7 @@ def extract_dataset(
         policy = "error" if strict else missing
         usable = _with_both_modalities(items, found, extractor, policy, skipped)
         check_splits([entry.item for entry in usable])
-        record = {"seed": seed, "missing": missing}
+        record = {"seed": seed, "missing": missing, "simulated": _is_generated(videos)}
         contents = Contents(usable, extractor, cache, vectors, phrases, skipped, record)
         layout = Layout(staging, family or extractor.name, given_stem=Layout(out).stem)
         write_benchmark(layout, contents)
