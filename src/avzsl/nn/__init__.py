@@ -1,0 +1,1 @@
+"""Network parts: tensors in, tensors out."""
