@@ -110,6 +110,7 @@ def fit(
                 "temporal": data.temporal,
                 "max_segments": data.max_segments,
                 "text_assignment": data.text_assignment,
+                "text_lookup": data.text_lookup,
             },
             "protocol": {"mode": data.mode},
         }

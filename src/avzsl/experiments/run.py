@@ -117,6 +117,7 @@ def load_for(settings: Settings, data: Path) -> Benchmark:
         temporal=config.temporal,
         mode=settings.protocol.mode,
         text_assignment=config.text_assignment,
+        text_lookup=config.text_lookup,
         trust=config.trust,
         max_segments=config.max_segments,
     )

@@ -25,6 +25,7 @@ class DataConfig:
         temporal: one row per segment instead of one per clip.
         max_segments: average longer clips down to this many rows; None = as stored.
         text_assignment: how word vectors go to classes; None = by mode (protocol.md section 6).
+        text_lookup: how training finds a class's vector; None = by mode (P2).
         trust: read temporal features from the public pickles (without running code from them).
         audio_columns: what the settings were made for; other features are refused. 0 = any.
         visual_columns: likewise.
@@ -34,6 +35,7 @@ class DataConfig:
     temporal: bool = False
     max_segments: int | None = None
     text_assignment: Literal["by_name", "by_sorted_rank"] | None = None
+    text_lookup: Literal["by_id", "by_set_order"] | None = None
     trust: bool = False
     audio_columns: int = 0
     visual_columns: int = 0
