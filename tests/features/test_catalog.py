@@ -70,6 +70,7 @@ def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
         ("", "no column 'path'"),
         ("path,class\n", "holds no videos"),
         ("path,class\n1.mp4,a\n\nnone.mp4,a\n", "row 4: there is no file"),
+        (f"path,class\n{'x' * 300}.mp4,a\n", "row 2: there is no file"),
         ("path,class\n1.mp4,\n", "row 2 has no class"),
         ("path,class\n,a\n", "row 2 has no path"),
         ("path,class\n1.mp4,a\n1.mp4,b\n", "rows 2 and 3 name the same file"),

@@ -184,9 +184,16 @@ def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[int, Vid
     if "\0" in given:
         raise DataError(f"{table}: row {number}: the path holds a NUL character")
     path = Path(given) if Path(given).is_absolute() else table.parent / given
-    if not path.is_file():
+    if not _is_file(path):
         raise DataError(f"{table}: row {number}: there is no file {path}; paths count from the table's folder")
     return number, VideoItem(path, class_name, _split(table, number, values.get("split", "")), path.stem)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the system allows
+        return False
 
 
 def _is_text(value: object) -> bool:

@@ -120,14 +120,11 @@ def _contrasts(small: FloatArray, background: Background) -> tuple[FloatArray, F
 
 def _blur(mask: FloatArray, reach: int) -> FloatArray:
     """Mean over squares of `2 reach + 1` pixels: [F, h, w]."""
-    for axis in (1, 2):
-        pad = [(0, 0)] * 3
-        pad[axis] = (reach + 1, reach)
-        total = np.cumsum(np.pad(mask, pad), axis=axis, dtype=np.float32)
-        width = 2 * reach + 1
-        ahead = np.take(total, range(width, total.shape[axis]), axis=axis)
-        mask = (ahead - np.take(total, range(total.shape[axis] - width), axis=axis)) * np.float32(1 / width)
-    return mask
+    width = 2 * reach + 1
+    down = np.cumsum(np.pad(mask, ((0, 0), (reach + 1, reach), (0, 0))), axis=1, dtype=np.float32)
+    across = np.pad(down[:, width:] - down[:, :-width], ((0, 0), (0, 0), (reach + 1, reach)))
+    across = np.cumsum(across, axis=2, dtype=np.float32)
+    return (across[:, :, width:] - across[:, :, :-width]) * np.float32(1 / width**2)
 
 
 def locate(mask: FloatArray) -> Place:

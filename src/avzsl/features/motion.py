@@ -64,13 +64,25 @@ def affine_flow(
     count, high, wide = across.shape
     x = ((np.arange(wide) + 0.5) / wide - 0.5 - place.x[:, None]) / place.radius[:, None]  # [F, w]
     y = ((np.arange(high) + 0.5) / high - 0.5 - place.y[:, None]) / place.radius[:, None]  # [F, h]
-    near = (np.abs(x) < 2.5)[:, None, :] & (np.abs(y) < 2.5)[:, :, None]
-    weight = np.sqrt(weights * near)
-    a, b, c = across * weight, down * weight, step * weight
-    x_all, y_all = x[:, None, :], y[:, :, None]
-    columns = np.stack([a, b, a * x_all, a * y_all, b * x_all, b * y_all], axis=1).reshape(count, 6, high * wide)
-    normal = (columns @ columns.transpose(0, 2, 1)).astype(np.float64)  # [F, 6, 6]
-    target = -(columns @ c.reshape(count, high * wide, 1)).astype(np.float64)
+    near_x, near_y = (np.abs(x) < 2.5), (np.abs(y) < 2.5)
+    powers_x = np.stack([x**0, x, x**2], axis=2) * near_x[..., None]  # [F, w, 3]
+    powers_y = np.stack([y**0, y, y**2], axis=1) * near_y[:, None]  # [F, 3, h]
+
+    def moments(values: FloatArray) -> FloatArray:
+        """Sums of values Y^i X^j over each picture: [F, i, j]."""
+        return (powers_y @ (values @ powers_x)).astype(np.float64)
+
+    weighted_a, weighted_b = across * weights, down * weights
+    aa, ab, bb = moments(weighted_a * across), moments(weighted_a * down), moments(weighted_b * down)
+    ac, bc = moments(weighted_a * step), moments(weighted_b * step)
+    # The six columns are a, b, aX, aY, bX, bY; each entry of the normal equations is one moment.
+    order = ((0, 0, 0), (1, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0))  # which of a and b, power of Y, of X
+    products = ((aa, ab), (ab, bb))
+    normal = np.empty((count, 6, 6))
+    for row, (kind, i, j) in enumerate(order):
+        for column, (other, k, m) in enumerate(order):
+            normal[:, row, column] = products[kind][other][:, i + k, j + m]
+    target = -np.stack([(ac, bc)[kind][:, i, j] for kind, i, j in order], axis=1)[..., None]
     trace = np.trace(normal, axis1=1, axis2=2)
     ridge = (1e-2 * trace / 6 + 1e-3)[:, None, None] * np.eye(6)
     p = np.linalg.solve(normal + ridge, target)[..., 0]

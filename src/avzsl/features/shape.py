@@ -55,7 +55,7 @@ def orientation_histogram(across: FloatArray, down: FloatArray, weights: FloatAr
     """
     count, high, wide = across.shape
     strength = np.hypot(across, down) * weights
-    frame, row, column = np.nonzero(strength > 2e-3)
+    frame, row, column = np.nonzero(strength > 5e-3)  # camera noise stays below
     place = np.arctan2(down[frame, row, column], across[frame, row, column]) * np.float32(ORIENTATIONS / np.pi)
     cell = frame * GRID * GRID + row * GRID // high * GRID + column * GRID // wide
     total = shared_counts(cell, place, strength[frame, row, column], count * GRID * GRID, ORIENTATIONS)

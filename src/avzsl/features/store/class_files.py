@@ -128,7 +128,9 @@ def read_array(file: Any, name: str, path: Path) -> FloatArray:
 
     dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset):
-        raise DataError(f"{path} has no dataset '{name}' (it has: {', '.join(file) or 'nothing'}); see docs/data.md")
+        raise DataError(
+            f"{path} has no dataset '{name}' (it has: {', '.join(file) or 'nothing'}); see docs/data-format.md"
+        )
     if dataset.dtype.kind not in "fiu":
         raise DataError(f"{path}: '{name}' holds {dataset.dtype} instead of numbers")
     with np.errstate(over="ignore"):
@@ -142,7 +144,7 @@ def read_names(file: Any, path: Path) -> tuple[str, ...]:
         DataError: absent or not UTF-8.
     """
     if "video_urls" not in file:
-        raise DataError(f"{path} has no dataset 'video_urls' with the clip names; see docs/data.md")
+        raise DataError(f"{path} has no dataset 'video_urls' with the clip names; see docs/data-format.md")
     values = np.asarray(file["video_urls"][()]).reshape(-1)
     try:
         return tuple(v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in values)
