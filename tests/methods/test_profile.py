@@ -90,8 +90,8 @@ def test_random_batch_pairs_different_classes() -> None:
     assert batch.clips.audio is None
 
 
-@pytest.mark.slow
 def test_table_rule_on_the_published_sizes() -> None:
     costs = profile(Stft(StftConfig(), Dimensions(512, 512, 300)))
     assert costs.pairs == 256
-    assert 4.27e9 < costs.training < 10e9
+    # about twice the printed 4.27 G; as multiply-adds 4.31 G
+    assert costs.training == pytest.approx(8.61e9, rel=0.01)
