@@ -309,3 +309,24 @@ def test_class_names_become_phrases_and_stay_apart() -> None:
     vectors, phrases = encode_classes(["PlayPiano", "Play Piano", "play_harp"], encoder)
     assert phrases == {"PlayPiano": "PlayPiano", "Play Piano": "Play Piano", "play_harp": "play harp"}
     assert vectors.names == ("PlayPiano", "Play Piano", "play harp")
+
+
+@pytest.mark.slow
+def test_a_generated_world_becomes_a_benchmark_with_its_own_splits(tmp_path: Path) -> None:
+    from avzsl.data.splits import load_benchmark
+    from avzsl.features._base import create_extractor
+    from avzsl.world.render import generate_world
+
+    world = generate_world(tmp_path / "world", classes=10, clips=5, seed=1, seconds=1.0, workers=0)
+    report = extract_dataset(
+        tmp_path / "world",
+        tmp_path / "data",
+        extractor=create_extractor("builtin"),
+        text_encoder=create_text_encoder("hash-ngram"),
+        workers=1,
+    )
+    assert report.clips == 50 and not report.skipped and not report.warnings
+    assert {split: count for split, count in report.splits.items() if split != "stage_2_train"} == world.splits
+    benchmark = load_benchmark(tmp_path / "data", temporal=True)
+    assert benchmark.identity == create_extractor("builtin").identity
+    assert len(benchmark.training(2).class_names) + world.parts["unseen"] == 10
