@@ -1,0 +1,98 @@
+"""`avzsl report`: one HTML page of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from avzsl.cli._options import Json, Quiet, Run
+from avzsl.cli._output import print_json
+from avzsl.cli._progress import show_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Pictures per second and their side in pixels: enough for a strip of thumbnails.
+_FRAMES, _SIDE, _AUDIO = 4.0, 96, 16000
+
+
+def report(
+    run: Run,
+    data: Annotated[Path | None, typer.Option(help="Its benchmark folder, to add spikes and example clips.")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Its videos, to show pictures of the examples (needs --data).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The HTML file; RUN/report.html when absent.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a page about a run.
+
+    Scores, curves, confusions, the joint space and spikes, in one file that needs no network.
+
+    \b
+    Examples:
+      avzsl report runs/world
+      avzsl report runs/world --data data/World --videos videos
+    """
+    from avzsl.errors import SettingError
+    from avzsl.report import write_report
+
+    if videos is not None and data is None:
+        raise SettingError("--videos needs --data, the benchmark folder made of them")
+    with show_progress(quiet=quiet):
+        if data is not None:
+            _inspect(run, data, videos)
+        written = write_report(run, out)
+    print_json({"report": str(written)}) if json else print(written)
+
+
+def _inspect(run: Path, data: Path, videos: Path | None) -> None:
+    from avzsl.data.splits import load_benchmark
+    from avzsl.experiments.inspect import inspect_run
+    from avzsl.methods._checkpoint import load_card
+
+    card = load_card(run)
+    benchmark = load_benchmark(
+        data,
+        family=card.family,
+        temporal=card.temporal,
+        mode=card.mode,
+        text_assignment="by_sorted_rank" if card.quirks.get("text_by_rank") else "by_name",
+        text_lookup="by_set_order" if card.quirks.get("text_by_set_order") else "by_id",
+        max_segments=card.max_segments,
+    )
+    frames, sound = (None, None) if videos is None else _readers(videos)
+    inspect_run(run, benchmark, videos=videos, frames_of=frames, sound_of=sound)
+
+
+def _readers(videos: Path) -> tuple[Callable[[str], Any], Callable[[str], Any]]:
+    """Clip name to its pictures, and to its sound; None for a clip that is not there or cannot be read."""
+    from functools import lru_cache
+
+    from avzsl.errors import MediaError
+    from avzsl.features.catalog import list_videos
+    from avzsl.media.decode import read_clip
+
+    paths = {item.name: item.path for item in list_videos(videos)}
+
+    @lru_cache(maxsize=2)
+    def read(name: str) -> Any:
+        if name not in paths:
+            return None
+        try:
+            return read_clip(paths[name], frame_rate=_FRAMES, size=_SIDE, audio_rate=_AUDIO)
+        except MediaError:
+            return None
+
+    def frames(name: str) -> Any:
+        clip = read(name)
+        return None if clip is None else clip.frames
+
+    def sound(name: str) -> Any:
+        clip = read(name)
+        return None if clip is None or clip.audio is None else (clip.audio, clip.audio_rate)
+
+    return frames, sound
