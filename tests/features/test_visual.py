@@ -256,3 +256,11 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_sizes_give_the_same_columns(side: int) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (24, side, side, 3), dtype=np.uint8)
     assert visual_rows(frames, RATE, 2).shape == (2, visual_dim(RATE))
+
+
+@pytest.mark.parametrize("rate", [2, 5, 13, 25, 30])
+@pytest.mark.parametrize("count", [3, 60, 70])
+def test_other_frame_rates_give_the_columns_they_announce(rate: int, count: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    rows = visual_rows(frames, rate, 2)
+    assert rows.shape == (2, visual_dim(rate)) and np.isfinite(rows).all()

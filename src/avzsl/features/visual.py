@@ -14,6 +14,8 @@ FloatArray = NDArray[np.floating[Any]]
 
 # Frames handled at once: bounds the memory that floats take, whatever the clip's length.
 _BLOCK = 48
+# Colour and shape change slowly: about so many looks at them per second are enough.
+_LOOKS = 6
 _GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -36,23 +38,35 @@ def visual_rows(frames: NDArray[np.uint8], rate: int, segments: int) -> FloatArr
     wanted = segments * rate
     frames = frames[:wanted]
     background = estimate_background(frames)
-    blocks = [_block(frames, start, background) for start in range(0, len(frames), _BLOCK)]
-    looks = np.concatenate([look for look, _ in blocks])
+    starts = range(0, len(frames), _BLOCK)
+    blocks = [
+        _block(frames, start, background, _looked_at(start, min(start + _BLOCK, len(frames)), rate)) for start in starts
+    ]
+    looks = np.concatenate([look for look, _ in blocks if look is not None])
     parts = zip(*(track for _, track in blocks), strict=True)
     tracks = [np.concatenate(part) for part in parts]
     missing = wanted - len(frames)
+    per_second = len(_looked_at(0, rate, rate))
     if missing:
-        looks = np.concatenate([looks, np.repeat(looks[-1:], missing, axis=0)])
+        looks = np.concatenate([looks, np.repeat(looks[-1:], segments * per_second - len(looks), axis=0)])
         # x, y, size and brightness stay as they are; turning, change, flow and directions are zero while nothing moves
         still = [np.repeat(t[-1:], missing, axis=0) * np.float32(i < 4) for i, t in enumerate(tracks)]
         tracks = [np.concatenate(pair) for pair in zip(tracks, still, strict=True)]
-    mean = looks.reshape(segments, rate, -1).mean(axis=1)
+    mean = looks.reshape(segments, per_second, -1).mean(axis=1)
     moving = motion.motion_rows(motion.Tracks(*tracks), rate, segments)
     return np.concatenate([mean, moving], axis=1).astype(np.float32)
 
 
-def _block(frames: NDArray[np.uint8], start: int, background: Background) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-    """Looks [n, d] and tracks of the frames from `start` on; the frame before is read for differences."""
+def _looked_at(start: int, end: int, rate: int) -> NDArray[np.int64]:
+    """Frames from `start` to `end` whose colour and shape are measured: the same number in each second."""
+    numbers = np.arange(start, end)
+    return numbers[numbers % rate % max(1, rate // _LOOKS) == 0]
+
+
+def _block(
+    frames: NDArray[np.uint8], start: int, background: Background, looked_at: NDArray[np.int64]
+) -> tuple[FloatArray | None, tuple[FloatArray, ...]]:
+    """Looks [n, d] of some frames and tracks of all from `start` on; the frame before is read for differences."""
     before = max(0, start - 1)
     small = halve(frames[before : start + _BLOCK])
     gray = small @ _GRAY
@@ -63,13 +77,11 @@ def _block(frames: NDArray[np.uint8], start: int, background: Background) -> tup
     skip = start - before
     kept = slice(skip, None)
     here = _rows(place, kept)
-    looks = np.concatenate(
-        [
-            colour.colour_rows(small[kept], mask[kept]),
-            shape.shape_rows(gray[kept], mask[kept], here, rings[kept], (edges[0][kept], edges[1][kept])),
-        ],
-        axis=1,
-    )
+    looks = None
+    if len(looked_at):
+        at = looked_at - before
+        shapes = shape.shape_rows(gray[at], mask[at], _rows(place, at), rings[at], (edges[0][at], edges[1][at]))
+        looks = np.concatenate([colour.colour_rows(small[at], mask[at]), shapes], axis=1)
     inside = mask.sum(axis=(1, 2)) + 1e-3
     step = np.diff(gray, axis=0)
     weight = np.maximum(mask[:-1], mask[1:])
@@ -95,7 +107,7 @@ def _block(frames: NDArray[np.uint8], start: int, background: Background) -> tup
     return looks, tracks
 
 
-def _rows(place: Place, rows: slice) -> Place:
+def _rows(place: Place, rows: slice | NDArray[np.int64]) -> Place:
     return Place(
         place.x[rows], place.y[rows], place.radius[rows], place.area[rows], place.stretch[rows], place.tilt[rows]
     )
