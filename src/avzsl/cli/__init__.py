@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
+from avzsl.cli._stop import Stopped
 from avzsl.errors import AvzslError, nearest_name
 
 # Name of a verb = name of its module and of the function in it.
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = build()(given, prog_name="avzsl", standalone_mode=False)
             sys.stdout.flush()
             return code if isinstance(code, int) else 0
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, Stopped) as stop:
             return _fail(str(stop) or "stopped", 130, word="stopped")
         except BrokenPipeError:
             # The reader (`| head`) has seen enough. What is still buffered must not complain at exit.

@@ -9,6 +9,7 @@ import typer
 
 from avzsl import __version__
 from avzsl.cli import VERBS
+from avzsl.cli._stop import telling
 
 _HELP = """Audio-visual generalised zero-shot learning: train on some classes, name videos of others.
 
@@ -33,7 +34,7 @@ def build() -> Any:
     )
     app.callback(invoke_without_command=True, help=_HELP)(_start)
     for verb in VERBS:
-        app.command(name=verb)(getattr(importlib.import_module(f"avzsl.cli.{verb}"), verb))
+        app.command(name=verb)(telling(getattr(importlib.import_module(f"avzsl.cli.{verb}"), verb)))
     return typer.main.get_command(app)
 
 

@@ -1,0 +1,24 @@
+"""Carry a stop past the argument parser, which would drop the sentence that says where the run stands."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+
+class Stopped(Exception):
+    """A verb was stopped from outside; the text may say what was saved."""
+
+
+def telling(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb, with `KeyboardInterrupt` turned into `Stopped`."""
+
+    @functools.wraps(verb)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return verb(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            raise Stopped(str(stop) or "stopped; the same command goes on where it was") from stop
+
+    return run
