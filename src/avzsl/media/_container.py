@@ -20,6 +20,8 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,w64,aiff,caf,mp3,flac,aac,ac3,eac3,"
     "amr,gif,h264,hevc,m4v,mjpeg,mxf,dv,rm,ivf,nut,au"
 )
+# Pixels up to which one thread decodes faster than several.
+_SMALL = 320 * 240
 # An average rate above this is a time base that was mistaken for a frame rate.
 _FASTEST = 1000.0
 
@@ -193,7 +195,12 @@ def _streams(av: Any, container: Any) -> tuple[Any | None, Any | None, list[str]
             continue
         chosen[stream.type] = stream
     if "video" in chosen:
-        chosen["video"].thread_type = "AUTO"
+        context = chosen["video"].codec_context
+        # Starting threads costs more than decoding a short clip of small pictures.
+        if context.width * context.height > _SMALL:
+            chosen["video"].thread_type = "AUTO"
+        else:
+            context.thread_count = 1
     return chosen.get("video"), chosen.get("audio"), notes
 
 

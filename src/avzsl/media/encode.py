@@ -16,7 +16,7 @@ from avzsl.media._container import library, reason_of, trouble_types
 # A constant quantiser and no look-ahead: x264's look-ahead (B-frames, macroblock tree, rate control) was seen to give
 # other bytes for the same pictures now and then, even in one thread. No dates and no version strings either.
 _X264 = "threads=1:lookahead-threads=1:sliced-threads=0:qp=26:bframes=0:mbtree=0:weightp=0:scenecut=0:keyint=48"
-_VIDEO = {"preset": "veryfast", "threads": "1", "x264-params": _X264}
+_VIDEO = {"preset": "ultrafast", "threads": "1", "x264-params": _X264}
 _CONTAINER = {"fflags": "+bitexact", "movflags": "+faststart"}
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BLOCK = 1024  # samples of one AAC frame
