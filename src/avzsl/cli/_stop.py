@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - stopping is no error
     """A verb was stopped from outside; the text may say what was saved."""
 
 
