@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": set(),
     "api": EVERYTHING - {"cli", "report"},
     "cli": EVERYTHING,
+    "__main__": {"cli"},
 }
 # Of these rooms only the named modules may be used from the named room.
 NARROW = {

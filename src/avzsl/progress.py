@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def task(name: str, total: int | None = None) -> Iterator[Task]:
 
 def track(items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:
     """Yield the items and report one step after each."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with task(name, total) as running:
         for item in items:
