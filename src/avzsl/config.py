@@ -82,9 +82,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def place_assignments(
-    assignments: Iterable[str], sections: Mapping[str, type[Any]]
-) -> dict[str, dict[str, Any]]:
+def place_assignments(assignments: Iterable[str], sections: Mapping[str, type[Any]]) -> dict[str, dict[str, Any]]:
     """Sort `key=value` texts into sections.
 
     A key is `section.name`, or a bare `name` where only one section has it.

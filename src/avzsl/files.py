@@ -33,7 +33,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with open(temporary, "rb") as written:
+        with temporary.open("rb") as written:
             os.fsync(written.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
@@ -68,7 +68,8 @@ def read_json(path: Path | str) -> Any:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}); delete it and run the step that writes it again") from error
+        message = f"{path} is not valid JSON ({error}); delete it and run the step that writes it again"
+        raise DataError(message) from error
 
 
 def hash_bytes(*chunks: bytes) -> str:

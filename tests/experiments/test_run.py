@@ -420,3 +420,18 @@ def test_a_run_that_learns_nothing_says_so(data: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(run, "_as_score", lambda found: Score(0.0, {}, real(found).record))
     with pytest.warns(UserWarning, match="validation HM is 0 in every epoch"):
         assert _run(data, tmp_path / "run").epoch == 1
+
+
+def test_what_a_killed_process_left_behind_is_no_obstacle_and_goes(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".settings.json.abc.partial.json").write_text("{")
+    _run(data, tmp_path / "run")
+    assert set(_hashes(tmp_path / "run")) == FILES
+
+
+def test_a_preset_refuses_features_it_was_not_made_for(data: Path, tmp_path: Path) -> None:
+    message = r"Toy, family main: audio has 5 columns, preset stft/ucf expects 512; pass --family .* audio_columns=0"
+    with pytest.raises(DataError, match=message):
+        run_training(data, "stft", out=tmp_path / "run", preset="ucf", device="cpu")
+    said = assemble("stft", preset="ucf", options={"data": {"family": "cls"}})
+    assert (said.data.audio_columns, said.data.visual_columns) == (0, 0)

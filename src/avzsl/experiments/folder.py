@@ -32,7 +32,7 @@ def check_folder(folder: Path, *, fresh: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"cannot write {folder}: it is a file; choose another folder")
-    if not (folder / SETTINGS).is_file() and any(folder.iterdir()):
+    if not (folder / SETTINGS).is_file() and any(not _is_leftover(path) for path in folder.iterdir()):
         way_on = "choose another folder" if not fresh else "--fresh only clears run folders; choose another folder"
         raise SettingError(f"{folder} is not empty and holds no run; {way_on}")
 
@@ -62,6 +62,19 @@ def claim_folder(folder: Path, record: Mapping[str, Any], *, fresh: bool) -> Non
             )
         return
     write_json(path, record)
+
+
+def tidy(folder: Path) -> None:
+    """Drop what only an unfinished run needs, and what killed processes left behind."""
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    for path in folder.iterdir():
+        if _is_leftover(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_leftover(path: Path) -> bool:
+    """A temporary file of `avzsl.files.atomic_path` whose process was killed."""
+    return path.name.startswith(".") and ".partial" in path.name
 
 
 def _clear(folder: Path) -> None:

@@ -5,7 +5,6 @@ Only two things travel from validation to the test: the epoch and the bias. Test
 
 from __future__ import annotations
 
-import shutil
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -31,7 +30,7 @@ from avzsl.evaluation.protocol import (
     validate,
 )
 from avzsl.experiments.evidence import write_evidence
-from avzsl.experiments.folder import check_folder, claim_folder
+from avzsl.experiments.folder import check_folder, claim_folder, tidy
 from avzsl.experiments.result import RESULT, Result, percent, read_result, versions, write_result
 from avzsl.experiments.settings import Settings, assemble
 from avzsl.files import hash_bytes, read_json
@@ -130,7 +129,8 @@ def _check_columns(settings: Settings, benchmark: Benchmark) -> None:
         if expected and found != expected:
             raise DataError(
                 f"{benchmark.root.name}, family {benchmark.family}: {modality} has {found} columns, preset "
-                f"{settings.method}/{settings.preset} expects {expected}; pass --family with the family it is for"
+                f"{settings.method}/{settings.preset} expects {expected}; pass --family with the family it is for,"
+                f" or --set {modality}_columns=0 to take any"
             )
 
 
@@ -170,7 +170,7 @@ def _train(settings: Settings, benchmark: Benchmark, folder: Path, device: torch
     )
     write_result(folder, result)
     # Only now: until the result is written, the state is what a crash would be continued from.
-    shutil.rmtree(folder / "state", ignore_errors=True)
+    tidy(folder)
     return result
 
 
