@@ -6,12 +6,14 @@ import dataclasses
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avzsl.config import fill, load_preset, preset_names
 from avzsl.errors import ModelError, SettingError
 from avzsl.methods._profile import profile, random_batch
 from avzsl.methods.stft import Stft, StftConfig
+from avzsl.nn.latent import align
+from avzsl.nn.spiking import SpikingConfig
 from avzsl.nn.tucker import energy_rank
 from avzsl.types import Batch, Clips, Dimensions
 
@@ -143,6 +145,18 @@ def test_each_ablation_trains_and_differs_from_the_full_model(changes: dict[str,
         assert terms.keys() != other.keys() or not torch.equal(terms["loss"], other["loss"])
 
 
+def test_each_dropout_rate_goes_to_its_own_parts() -> None:
+    rates = {"encoder_dropout": 0.11, "decoder_dropout": 0.22, "text_dropout": 0.33}
+    expected = {"encoders": 0.11, "clip_head": 0.22, "text_head": 0.33, "reconstruction_head": 0.22}
+    for method in (make(**rates), make(spiking="mlp", **rates)):
+        found: dict[str, set[float]] = {}
+        for path, module in method.named_modules():
+            if isinstance(module, nn.Dropout):
+                found.setdefault(path.split(".")[0], set()).add(module.p)
+        spiking = {} if method.config.spiking == "snn" else {"spiking": {0.11}}
+        assert found == {part: {rate} for part, rate in expected.items()} | spiking
+
+
 def test_loss_is_the_weighted_sum_of_its_terms() -> None:
     method = make(alpha=0.2, beta=0.8).train()
     terms = method.fit_step(random_batch(SIZES, 8))
@@ -177,6 +191,36 @@ def test_loss_terms_agree_with_the_equations_on_the_embeddings() -> None:
 
 
 # Inputs
+
+
+def strung_together(method: Stft, clips: Clips) -> Tensor:
+    """F_av from the model's parts, each of which has its own oracle: what goes where, in the order of the equations."""
+    given = {name: (getattr(clips, name), getattr(clips, f"{name}_mask")) for name in ("audio", "visual")}
+    given = {name: pair for name, pair in given.items() if pair[0] is not None}
+    encoded = {name: method.encoders[name](*pair) for name, pair in given.items()}
+    mask = next(iter(given.values()))[1]
+    if len(given) == 2:
+        masks = (given["audio"][1], given["visual"][1])
+        encoded["audio"], encoded["visual"], mask = align(encoded["audio"], encoded["visual"], *masks)
+    read = method.latent(encoded, mask)
+    tokens = []
+    for name, pair in given.items():
+        refined = method.attention.over_segments(read[name], mask)
+        semantic = torch.stack([row[real].mean(0) for row, real in zip(refined, mask, strict=True)])
+        fused = method.fusion[name](semantic, method.spiking[name](*pair).summary)
+        tokens.append(fused + method.position[("audio", "visual").index(name)])
+    y = torch.stack(tokens, 1)
+    z = method.attention.feed(y + method.attention.attend(y, y))
+    total = z[:, 0] + z[:, 1] if len(tokens) == 2 else 2 * z[:, 0]
+    return method.clip_head(total)
+
+
+@pytest.mark.parametrize("kept", ["both", "audio", "visual"])
+def test_embedding_is_the_equations_strung_together(kept: str) -> None:
+    method = trained(make())
+    clips = ragged().only(kept)
+    with torch.inference_mode():
+        assert torch.allclose(method.embed_clips(clips), strung_together(method, clips), atol=1e-5)
 
 
 @pytest.mark.parametrize("changes", [{}, {"reasoning": "spiking_attention"}, {"spiking": "mlp"}, {"paths": "snn"}])
@@ -282,6 +326,8 @@ def test_benchmark_without_the_wanted_modality_is_refused() -> None:
         ({"alpha": 0.0, "beta": 0.0}, "one must be positive"),
         ({"slice_rank": -1}, "slice_rank is -1"),
         ({"threshold": 0.0}, "threshold is 0.0"),
+        ({"margin": -0.5}, "margin is -0.5"),
+        ({"margin": float("nan")}, "margin is nan"),
     ],
 )
 def test_wrong_settings_are_explained(changes: dict[str, object], message: str) -> None:
@@ -289,6 +335,17 @@ def test_wrong_settings_are_explained(changes: dict[str, object], message: str) 
         dataclasses.replace(SMALL, **changes)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="snn" if "paths" in changes and "rank" not in changes else message):
         fill(StftConfig, dataclasses.asdict(SMALL) | changes, "[method]")
+
+
+def test_settings_of_the_spiking_network_reach_it() -> None:
+    changes = {
+        "time_steps": 3, "tau": 1.5, "threshold": 0.7, "pooling": False, "dynamic_threshold": False,
+        "threshold_sign": "printed", "time_step_factor": False, "channels": 6,
+    }  # fmt: skip
+    for name, value in changes.items():
+        encoder = make(**{name: value}).spiking["audio"]
+        assert encoder.config == dataclasses.replace(SpikingConfig(time_steps=4, positions=16), **{name: value})
+    assert make(reasoning="spiking_attention", time_steps=3).attention.time_steps == 3
 
 
 def test_adaptive_rank_can_be_set_from_text() -> None:

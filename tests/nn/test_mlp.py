@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from avzsl.nn.mlp import ProjectionHead, ReconstructionHead, RowNorm, SegmentEncoder, masked_mean
 
@@ -67,6 +68,45 @@ def test_projection_is_non_negative_and_reconstruction_is_not_clipped() -> None:
     assert projected.min() == 0
     assert reconstructed.shape == (64, 7)
     assert (reconstructed < 0).any()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_heads_are_the_layers_of_equation_15(training: bool) -> None:
+    """Projection: twice Linear, BatchNorm, ReLU. Reconstruction: the same once, then a bare Linear."""
+    torch.manual_seed(0)
+    rows = torch.randn(6, 5, dtype=torch.float64)
+    for head in (ProjectionHead(5, 4, 3, 0.0), ReconstructionHead(5, 4, 3, 0.0)):
+        head.double().train(training)
+        expected = rows
+        for linear, norm in ((head.layers[0], head.layers[1]), (head.layers[4], None)):
+            expected = expected @ linear.weight.T + linear.bias
+            norm = head.layers[5] if norm is None and isinstance(head, ProjectionHead) else norm
+            if norm is None:
+                continue
+            norm.running_mean.fill_(0.3)
+            norm.running_var.fill_(1.7)
+            mean, variance = norm.running_mean.clone(), norm.running_var.clone()
+            if training:
+                mean, variance = expected.mean(0), expected.var(0, unbiased=False)
+            expected = torch.clamp((expected - mean) / torch.sqrt(variance + norm.eps), min=0)
+        assert torch.allclose(head(rows), expected)
+
+
+def test_dropout_follows_every_relu_at_the_given_rate() -> None:
+    torch.manual_seed(0)
+    kinds = {
+        SegmentEncoder: (SegmentEncoder(5, 64, 0.4), 2),
+        ProjectionHead: (ProjectionHead(5, 64, 64, 0.4), 2),
+        ReconstructionHead: (ReconstructionHead(5, 64, 64, 0.4), 1),
+    }
+    for kind, (part, count) in kinds.items():
+        layers = list(part.layers)
+        after = [layers[i + 1] for i, layer in enumerate(layers) if isinstance(layer, nn.ReLU)]
+        assert [getattr(layer, "p", None) for layer in after] == [0.4] * count, kind
+        assert sum(isinstance(layer, nn.Dropout) for layer in layers) == count, kind
+    # a ReLU after batch norm silences half of the units, dropout 40 % of the others
+    silent = (kinds[ProjectionHead][0].train()(torch.randn(400, 5)) == 0).float().mean()
+    assert silent.item() == pytest.approx(1 - 0.5 * 0.6, abs=0.05)
 
 
 @pytest.mark.parametrize("hidden", [3, 128])

@@ -151,6 +151,17 @@ def test_step_t_sees_segment_floor_of_t_l_over_t() -> None:
     assert torch.equal(_encoder(64)(many).spikes, _encoder(64)(many[:, [0, 2, 5, 7, 10, 12, 15, 17]]).spikes)
 
 
+def test_features_of_another_width_are_mapped_and_normalised_over_the_batch() -> None:
+    features = _features(6, 2, 40, dtype=torch.float64)
+    encoder, bare = _encoder(40, dtype=torch.float64), _encoder(64, dtype=torch.float64)
+    for block, other in zip(encoder.blocks, bare.blocks, strict=True):
+        other.load_state_dict(block.state_dict())
+    rows = features.flatten(0, 1) @ encoder.map.weight.T
+    normed = (rows - rows.mean(0)) / (rows.var(0, correction=0) + encoder.map_norm.eps).sqrt()
+    assert torch.equal(encoder(features).spikes, bare(normed.unflatten(0, (6, 2))).spikes)
+    assert torch.allclose(encoder.map_norm.running_mean, 0.1 * rows.mean(0))
+
+
 def test_masked_segments_are_never_seen() -> None:
     encoder = _encoder(64).eval()
     features = _features(4, 5, 64)

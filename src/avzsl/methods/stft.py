@@ -106,6 +106,8 @@ class StftConfig:
                 raise SettingError(f"{name} is {getattr(self, name)}; it must lie in [0, 1)")
         if self.reasoning == "spiking_attention" and self.hidden % self.heads:
             raise SettingError(f"hidden is {self.hidden}; a spiking attention needs a multiple of heads = {self.heads}")
+        if not self.margin >= 0:
+            raise SettingError(f"margin is {self.margin}; it must not be negative")
         if not (self.alpha >= 0 and self.beta >= 0 and self.alpha + self.beta > 0):
             raise SettingError(f"alpha is {self.alpha} and beta {self.beta}; one must be positive, none negative")
         self._check_rank()

@@ -95,6 +95,6 @@ class SpikingReasoningBlock(nn.Module):
             mixed = mixed * self.fixed_scale
         else:
             tokens = mask.sum(1).view(1, -1, 1, 1, 1)
-            mixed = mixed * (self.scale / tokens.sqrt())
+            mixed = mixed * (self.scale / tokens.to(mixed.dtype).sqrt())
         gathered = mixed.transpose(2, 3).flatten(3)[:, mask]  # [T, N, h]
         return lif(gathered, NEURON, ATTENTION_THRESHOLD, fast=True).spikes
