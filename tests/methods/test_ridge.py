@@ -130,6 +130,20 @@ def test_a_missing_modality_counts_as_average() -> None:
     )
 
 
+def test_segments_are_averaged_and_a_clip_without_any_is_refused() -> None:
+    clips, labels, words = world(0.1)
+    assert clips.audio is not None and clips.visual is not None
+    method = Ridge(RidgeConfig(), Dimensions(10, 10, 6))
+    method.solve(clips, labels, words)
+    audio = torch.cat([clips.audio - 1, clips.audio + 1, torch.full_like(clips.audio, 1e6)], 1)
+    mask = torch.tensor([True, True, False]).repeat(len(labels), 1)
+    ragged = Clips(audio, clips.visual, mask)
+    assert torch.allclose(method.embed_clips(ragged), method.embed_clips(clips), atol=1e-5)
+    mask[3] = False
+    with pytest.raises(ModelError, match="a clip has no audio segment"):
+        method.embed_clips(ragged)
+
+
 def test_one_modality_ignores_the_other() -> None:
     clips, labels, words = world(0.1)
     method = Ridge(RidgeConfig(modality="audio"), Dimensions(10, 10, 6))
@@ -142,5 +156,7 @@ def test_one_modality_ignores_the_other() -> None:
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(SettingError, match="penalty is -1"):
         RidgeConfig(penalty=-1)
+    with pytest.raises(SettingError, match="penalty is nan"):
+        RidgeConfig(penalty=float("nan"))
     with pytest.raises(SettingError, match="none of it"):
         Ridge(RidgeConfig(modality="audio"), Dimensions(None, 10, 6))

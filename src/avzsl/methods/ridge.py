@@ -38,7 +38,7 @@ class RidgeConfig:
     balanced: bool = True
 
     def __post_init__(self) -> None:
-        if self.penalty < 0:
+        if not self.penalty >= 0:
             raise SettingError(f"penalty is {self.penalty}; it must be positive, or 0 to choose it from the data")
         if self.folds < 2:
             raise SettingError(f"folds is {self.folds}; it must be at least 2")
@@ -131,6 +131,8 @@ class Ridge(EmbeddingMethod):
                 parts.append(self.mean[start : start + size].expand(len(clips), -1))
             elif features.shape[2] != size:
                 raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
+            elif features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
+                raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
             else:
                 parts.append(masked_mean(features, mask))
             start += size
