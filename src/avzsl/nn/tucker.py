@@ -98,7 +98,7 @@ def energy_rank(steps: Tensor, energy: float = 0.95) -> Tensor:
         energy: share of the energy to hold, in (0, 1].
 
     Returns:
-        [B] int64 in 1..R. A clip without any spike keeps one component.
+        [B] int64 in 1..R. One singular value is the least, also for a clip without any spike: ⌈R / min(T, R)⌉.
     """
     rank = steps.shape[2]
     small = steps.detach().double()
