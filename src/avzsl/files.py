@@ -67,7 +67,7 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets in brackets without end
         message = f"{path} is not valid JSON ({error}); delete it and run the step that writes it again"
         raise DataError(message) from error
 

@@ -133,6 +133,12 @@ def test_one_flipped_bit_is_noticed(saved: tuple[Path, Method, ModelCard]) -> No
         ({"seen": [True]}, "1 seen flags"),
         ({"extractor": {}}, "is incomplete"),
         ({"classes": None}, "is incomplete"),
+        ({"classes": {"names": ["a", "a"], "encoder": "t"}}, "a class is named twice"),
+        ({"bias": float("inf")}, "not finite"),
+        ({"bias": "much"}, "is incomplete"),
+        ({"max_segments": 0}, "max_segments is 0"),
+        ({"quirks": 3}, "is incomplete"),
+        ({"dimensions": {"audio": 5, "visual": 7, "text": 9}}, "class vectors are float32 .2, 6. instead of rows of 9"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(
@@ -143,7 +149,20 @@ def test_a_card_that_does_not_fit_is_refused(
         load_model(saved[0])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_card_cannot_ask_for_more_memory_than_its_tensors_take(saved: tuple[Path, Method, ModelCard]) -> None:
+    _edit_card(saved[0], dimensions={"audio": 10**14, "visual": 7, "text": 6})
+    with pytest.raises(ModelError, match=r"'audio.weight' is float32 .4, 5., the settings ask for"):
+        load_model(saved[0])
+
+
+@pytest.mark.parametrize("vectors", [torch.zeros(2), torch.zeros(2, 6).long(), torch.full((2, 6), torch.nan)])
+def test_class_vectors_that_cannot_be_are_refused(saved: tuple[Path, Method, ModelCard], vectors: torch.Tensor) -> None:
+    _edit_tensors(saved[0], load_file(saved[0] / "model.safetensors") | {"classes.vectors": vectors})
+    with pytest.raises(ModelError, match="class vector"):
+        load_model(saved[0])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000])
 def test_a_damaged_card_is_refused(saved: tuple[Path, Method, ModelCard], text: str) -> None:
     (saved[0] / "model.json").write_text(text)
     with pytest.raises(ModelError, match=r"model\.json"):

@@ -9,6 +9,7 @@ The JSON file is written last and carries the hash of the tensor file, so a cras
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -94,17 +95,32 @@ class ModelCard:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any], vectors: Tensor) -> ModelCard:
-        """Inverse of `as_dict`, given the class vectors [C, d_w]."""
+        """Inverse of `as_dict`, given the class vectors [C, d_w].
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is absent, of another type or out of range.
+        """
         known = {n: values[n] for n in ModelCard.__dataclass_fields__}
         names = tuple(str(n) for n in values["classes"]["names"])
+        dimensions = Dimensions(**values["dimensions"])
+        if vectors.dim() != 2 or vectors.shape[1] != dimensions.text or not vectors.is_floating_point():
+            raise ValueError(f"class vectors are {_kind(vectors)} instead of rows of {dimensions.text} numbers")
+        if len(set(names)) != len(names):
+            raise ValueError("a class is named twice")
+        if not math.isfinite(float(values["bias"])) or not vectors.isfinite().all():
+            raise ValueError("the bias or a class vector is not finite")
+        most = values["max_segments"]
+        if most is not None and (not isinstance(most, int) or most < 1):
+            raise ValueError(f"max_segments is {most!r}")
         return ModelCard(
             **known
             | {
-                "dimensions": Dimensions(**values["dimensions"]),
+                "dimensions": dimensions,
                 "classes": TextVectors(names, vectors, str(values["classes"]["encoder"])),
                 "seen": tuple(bool(s) for s in values["seen"]),
                 "bias": float(values["bias"]),
                 "extractor": ExtractorIdentity.from_dict(values["extractor"]),
+                "quirks": dict(values["quirks"]),
             }
         )
 
@@ -146,12 +162,17 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[Method
         config = fill(kind.Config, card.config, f"{folder / CARD}")
         # The weights drawn here are overwritten; the caller's random stream must not notice.
         with torch.random.fork_rng(devices=[]):
+            # First without memory: a card that asks for more than its tensors hold must not get it.
+            with torch.device("meta"):
+                _check_fit(kind(config, card.dimensions), tensors, folder / TENSORS)
             method = kind(config, card.dimensions)
+    except ModelError:
+        raise
     except AvzslError as error:
         raise ModelError(f"{folder / CARD}: {error}") from error
     except (TypeError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"{folder / CARD} describes a model that cannot be built ({error}); {_AGAIN}") from error
-    _fill_weights(method, tensors, folder / TENSORS)
+    method.load_state_dict(_weights(tensors))
     return method.to(device).eval(), card
 
 
@@ -214,9 +235,12 @@ def _read(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
         raise ModelError(f"{folder / CARD} is incomplete ({error}); {_AGAIN}") from error
 
 
-def _fill_weights(method: Method, tensors: Mapping[str, Tensor], path: Path) -> None:
-    wanted = method.state_dict()
-    found = {name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
+def _weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
+
+
+def _check_fit(method: Method, tensors: Mapping[str, Tensor], path: Path) -> None:
+    wanted, found = method.state_dict(), _weights(tensors)
     problems = [f"'{n}' is missing" for n in wanted if n not in found]
     problems += [f"'{n}' is not part of the method" for n in found if n not in wanted]
     problems += [
@@ -227,7 +251,6 @@ def _fill_weights(method: Method, tensors: Mapping[str, Tensor], path: Path) -> 
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ModelError(f"{path} does not fit its settings: {', '.join(problems[:3])}{more}; {_AGAIN}")
-    method.load_state_dict(found)
 
 
 def _kind(value: Tensor) -> str:

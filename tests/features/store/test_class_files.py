@@ -127,3 +127,34 @@ def test_audio_and_video_that_list_other_clips_are_refused() -> None:
         check_same_clips(one, ["a", "b"], two, ["a", "b", "c"])
     with pytest.raises(DataError, match=r"row 0 is 'a' in audio/x\.h5 but 'b'"):
         check_same_clips(one, ["a", "b"], two, ["b", "a"])
+
+
+@pytest.mark.parametrize(("name", "shape", "dtype"), [("data", (10**8, 512), "f4"), ("video_urls", (10**9,), "S80")])
+def test_a_dataset_that_claims_more_than_its_file_is_refused_unread(
+    tmp_path: Path, name: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    path = write_raw(tmp_path / "a.h5", data=rows(1), video_urls=["a"])
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file.create_dataset(name, shape=shape, chunks=(1000, *shape[1:]), dtype=dtype)
+    with pytest.raises(DataError, match=f"'{name}' claims"):
+        read_class_file(path)
+
+
+def test_well_compressed_rows_are_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", data=np.zeros((70_000, 250), "f4"), compression="gzip", compression_opts=9)
+        file["video_urls"] = np.full(70_000, b"a")
+    assert read_class_file(tmp_path / "a.h5").data.shape == (70_000, 250)
+
+
+@pytest.mark.parametrize("name", ["data", "video_urls"])
+def test_a_dataset_without_a_shape_or_a_group_in_its_place_is_named(tmp_path: Path, name: str) -> None:
+    for odd, message in ((h5py.Empty("f4"), f"'{name}' is empty"), (None, f"no dataset '{name}'")):
+        path = write_raw(tmp_path / "a.h5", **{"data": rows(1), "video_urls": ["a"]} | ({name: odd} if odd else {}))
+        if odd is None:
+            with h5py.File(path, "r+") as file:
+                del file[name]
+                file.create_group(name)
+        with pytest.raises(DataError, match=message):
+            read_class_file(path)

@@ -93,3 +93,37 @@ def test_a_pickle_with_another_content_is_refused(tmp_path: Path, content: objec
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(DataError, match=r"a\.pkl"):
         read_temporal_pickle(path, trust=True)
+
+
+@pytest.mark.parametrize(
+    ("features", "names", "message"),
+    [
+        ([[[1.0, 2.0]]], [b"a"], "'features' must be a list of arrays"),
+        ({"a": CLIPS[0]}, [b"a"], "'features' must be a list"),
+        ([np.array([["x"]])], [b"a"], "must hold numbers"),
+        ([CLIPS[0]], [["a"]], "'video_names' must be a list of names"),
+        ([np.zeros((1000, 10), np.float32)] * 20_000, [b"a"] * 20_000, "unfolds to arrays of 800000000"),
+    ],
+)
+def test_a_pickle_that_would_unfold_without_end_is_refused(
+    tmp_path: Path, features: object, names: object, message: str
+) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps({"features": features, "video_names": names}, 2))
+    with pytest.raises(DataError, match=message):
+        read_temporal_pickle(path, trust=True)
+
+
+def test_offsets_that_claim_more_than_the_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write_temporal_file(path, CLIPS, NAMES, IDENTITY, 1.0)
+    with h5py.File(path, "r+") as file:
+        del file["offsets"]
+        file.create_dataset("offsets", shape=(10**10,), chunks=(1000,), dtype="i8")
+    with pytest.raises(DataError, match="'offsets' claims 80000000000 bytes"):
+        read_temporal_file(path)
+    with h5py.File(path, "r+") as file:
+        del file["offsets"]
+        file.create_group("offsets")
+    with pytest.raises(DataError, match="no dataset 'offsets'"):
+        read_temporal_file(path)

@@ -140,3 +140,44 @@ def test_a_cut_pickle_and_an_endless_one_are_errors(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         read_pickle(tmp_path / "none.pkl")
+
+
+def test_an_array_of_arrays_of_one_shape_keeps_its_elements(tmp_path: Path) -> None:
+    rows = np.empty(2, dtype=object)
+    rows[:] = [np.arange(3.0), np.arange(3.0)]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(rows, 4))
+    back = read_pickle(tmp_path / "a.pkl")
+    assert back.shape == (2,) and all(np.array_equal(row, np.arange(3.0)) for row in back)
+
+
+def test_lists_of_lists_of_lists_stay_small(tmp_path: Path) -> None:
+    levels: list[Any] = ["lol"]
+    for _ in range(40):  # 10^40 entries, were each mention a copy
+        levels = [levels] * 10
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(levels))
+    back = read_pickle(tmp_path / "a.pkl")
+    assert all(entry is back[0] for entry in back)
+
+
+_TYPE = b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R"
+
+
+@pytest.mark.parametrize(
+    ("program", "named"),
+    [
+        (b"Nr\xff\xff\xff\x3f.", "1073741823 places"),
+        (b"Np999999999\n.", "999999999 places"),
+        (b"\x82\x01.", "registered extension"),
+        # bytes(10**11) is made of a number of six bytes
+        (b"cnumpy.core.numeric\n_frombuffer\n\x8a\x05\x00\xe8vH\x17" + _TYPE + b"K\x01\x85\x87R.", "without content"),
+        (
+            _TYPE + b"(K\x03X\x0f\x00\x00\x00i8,(99999999999NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb.",
+            "array of type",
+        ),
+    ],
+)
+def test_a_few_bytes_cannot_ask_for_much_memory(tmp_path: Path, program: bytes, named: str) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x02" + program)
+    with pytest.raises(DataError, match=named):
+        read_pickle(path)

@@ -17,6 +17,8 @@ from avzsl.files import atomic_path
 from avzsl.types import ExtractorIdentity
 
 FloatArray = NDArray[np.float32]
+# The densest compression of HDF5 (deflate) makes 1032 bytes out of one; what claims more was never written.
+_DENSEST, _SMALL = 1100, 2**26
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,13 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # what h5py raises depends on where the damage is
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        TypeError,
+    ) as error:  # what h5py raises depends on where the damage is
         raise DataError(f"{path} is damaged or not HDF5 ({error}); extract or download it again") from error
 
 
@@ -133,6 +141,7 @@ def read_array(file: Any, name: str, path: Path) -> FloatArray:
         )
     if dataset.dtype.kind not in "fiu":
         raise DataError(f"{path}: '{name}' holds {dataset.dtype} instead of numbers")
+    check_size(dataset, name, path)
     with np.errstate(over="ignore"):
         return np.asarray(dataset[()]).astype(np.float32)
 
@@ -143,13 +152,30 @@ def read_names(file: Any, path: Path) -> tuple[str, ...]:
     Raises:
         DataError: absent or not UTF-8.
     """
-    if "video_urls" not in file:
+    import h5py
+
+    dataset = file.get("video_urls")
+    if not isinstance(dataset, h5py.Dataset):
         raise DataError(f"{path} has no dataset 'video_urls' with the clip names; see docs/data-format.md")
-    values = np.asarray(file["video_urls"][()]).reshape(-1)
+    check_size(dataset, "video_urls", path)
+    values = np.asarray(dataset[()]).reshape(-1)
     try:
         return tuple(v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in values)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: a clip name is not UTF-8 ({error})") from error
+
+
+def check_size(dataset: Any, name: str, path: Path) -> None:
+    """Refuse a dataset that claims far more than its file can hold, before memory is asked for it.
+
+    Raises:
+        DataError: it does, or it has no shape at all.
+    """
+    if dataset.shape is None:
+        raise DataError(f"{path}: '{name}' is empty; download or extract it again")
+    claimed, stored = int(dataset.nbytes), Path(path).stat().st_size
+    if claimed > _SMALL and claimed > _DENSEST * stored:
+        raise DataError(f"{path}: '{name}' claims {claimed} bytes in a file of {stored}; download or extract it again")
 
 
 def read_identity(file: Any, path: Path) -> ExtractorIdentity | None:

@@ -13,6 +13,7 @@ from avzsl.errors import DataError
 from avzsl.features.store.class_files import (
     FloatArray,
     check_finite,
+    check_size,
     new_hdf5,
     open_hdf5,
     read_array,
@@ -21,7 +22,7 @@ from avzsl.features.store.class_files import (
     write_identity,
     write_names,
 )
-from avzsl.features.store.unpickle import read_pickle
+from avzsl.features.store.unpickle import check_spread, read_pickle
 from avzsl.types import ExtractorIdentity
 
 
@@ -67,15 +68,19 @@ def read_temporal_file(path: Path) -> TemporalFile:
     Raises:
         DataError: missing or damaged file, offsets that do not fit the rows, NaN or infinity.
     """
+    import h5py
+
     with open_hdf5(path) as file:
         data = read_array(file, "data", path)
         names = read_names(file, path)
         identity = read_identity(file, path)
-        if "offsets" not in file:
+        dataset = file.get("offsets")
+        if not isinstance(dataset, h5py.Dataset):
             raise DataError(
                 f"{path} has no dataset 'offsets'; it may be an averaged file, so leave out the temporal option"
             )
-        offsets = np.asarray(file["offsets"][()])
+        check_size(dataset, "offsets", path)
+        offsets = np.asarray(dataset[()])
         step = float(file.attrs.get("step_seconds", 1.0))
     if offsets.dtype.kind not in "iu" or offsets.ndim != 1:
         raise DataError(f"{path}: 'offsets' must be one row of whole numbers, got {offsets.dtype} {offsets.shape}")
@@ -101,8 +106,15 @@ def read_temporal_pickle(path: Path, *, trust: bool = False, step_seconds: float
     content = read_pickle(path)
     if not isinstance(content, dict) or not {"features", "video_names"} <= set(content):
         raise DataError(f"{path}: expected a dict with 'features' and 'video_names'")
-    names = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in content["video_names"]]
-    return _join(Path(path), content["features"], names, None, step_seconds)
+    clips, names = content["features"], content["video_names"]
+    for what, kind, values in (("features", np.ndarray, clips), ("video_names", (bytes, str), names)):
+        if not isinstance(values, (list, tuple, np.ndarray)) or not all(isinstance(v, kind) for v in values):
+            raise DataError(f"{path}: '{what}' must be a list of {'arrays' if kind is np.ndarray else 'names'}")
+    if any(clip.dtype.kind not in "fiu" for clip in clips):
+        raise DataError(f"{path}: 'features' must hold numbers")
+    check_spread(list(clips), Path(path))
+    decoded = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
+    return _join(Path(path), clips, decoded, None, step_seconds)
 
 
 def _join(

@@ -4,6 +4,9 @@ The field hands out word vectors as `.npy` files that hold a pickled dict and te
 need nothing but containers, strings, numbers and numpy arrays. So only those names resolve here, and they resolve to
 stand-ins that check what they are given; no callable of numpy is ever reachable from the file. Anything else is
 refused by name.
+
+A small file must not fill the memory either. What is read is looked through before it is loaded, every array is built
+once from bytes that lie in the file, and what is mentioned many times stays one object.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avzsl.errors import DataError
 
 _CODE = re.compile(r"([fiubSU])(\d+)")
 _NPY_MAGIC = b"\x93NUMPY"
+# Objects that are mentioned again become copies where a table is made of them. Honest files hardly do that.
+_SPREAD, _SPREAD_FREE = 16, 2**26
 
 
 def read_pickle(path: Path) -> Any:
@@ -56,6 +63,17 @@ def read_npy(path: Path) -> Any:
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
+def check_spread(arrays: Sequence[NDArray[Any]], path: Path) -> None:
+    """Refuse arrays that together are far larger than their file: a few, each mentioned very often.
+
+    Raises:
+        DataError: joining them would fill the memory.
+    """
+    size = sum(array.nbytes for array in arrays)
+    if size > _SPREAD_FREE + _SPREAD * path.stat().st_size:
+        raise DataError(f"{path} has {path.stat().st_size} bytes and unfolds to arrays of {size}; do not trust it")
+
+
 def _read(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -65,13 +83,24 @@ def _read(path: Path) -> bytes:
 
 def _load(data: bytes, path: Path) -> Any:
     try:
-        return _resolve(_Unpickler(io.BytesIO(data)).load())
+        _look_through(data)
+        return _resolve(_Unpickler(io.BytesIO(data)).load(), {})
     except _RefusedError as error:
         raise DataError(f"{path} wants {error}, which features and word vectors never need; do not trust it") from None
     except RecursionError as error:
         raise DataError(f"{path} is nested without end; do not trust it") from error
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise DataError(f"{path} is damaged or not a pickle of arrays ({error}); download it again") from error
+
+
+def _look_through(data: bytes) -> None:
+    """Refuse what makes the standard unpickler itself ask for memory: numbered places and sizes beyond the file."""
+    for code, argument, _ in pickletools.genops(data):
+        number = argument if isinstance(argument, int) else 0
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and number > len(data):
+            raise _RefusedError(f"{number} places to remember things in")
+        if code.name.startswith("EXT"):
+            raise _RefusedError("a registered extension")
 
 
 class _RefusedError(Exception):
@@ -94,13 +123,14 @@ class _Array:
         self.shape, self.dtype, self.raw = tuple(shape), dtype, raw
         self.order = "F" if fortran else "C"
 
-    def build(self) -> Any:
+    def build(self, memo: dict[int, Any]) -> Any:
         shape = tuple(int(size) for size in self.shape)
         if self.dtype is None:
             return np.zeros(0)
         if self.dtype.code == "O":
             objects = np.empty(len(self.raw), dtype=object)
-            objects[:] = [_resolve(value) for value in self.raw]
+            for place, value in enumerate(self.raw):  # one by one: a slice would unpack arrays of equal shape
+                objects[place] = _resolve(value, memo)
             return objects.reshape(shape, order=self.order)  # type: ignore[call-overload]
         values = np.frombuffer(self.raw, self.dtype.build(), count=math.prod(shape))
         return values.reshape(shape, order=self.order).copy()  # type: ignore[call-overload]
@@ -121,6 +151,8 @@ class _Dtype:
     def __setstate__(self, state: Any) -> None:
         if state[2:5] != (None, None, None):
             raise _RefusedError("a structured array")
+        if state[1] not in ("<", ">", "=", "|"):
+            raise _RefusedError(f"an array of type {state[1]!r}")
         self.endian = state[1]
 
     def build(self) -> np.dtype[Any]:
@@ -157,6 +189,8 @@ class _Maker:
 
 
 def _from_buffer(raw: Any, dtype: _Dtype, shape: Any, order: Any = "C") -> _Array:
+    if not isinstance(raw, (bytes, bytearray)):
+        raise _RefusedError("an array without content")  # bytes(10**12) would be made of a mere number
     array = _Array()
     array.__setstate__((1, shape, dtype, order == "F", bytes(raw)))
     return array
@@ -202,16 +236,27 @@ class _Unpickler(pickle.Unpickler):
         raise _RefusedError("an object outside the file")
 
 
-def _resolve(value: Any) -> Any:
-    """Replace stand-ins by arrays and numbers, through plain containers."""
+def _resolve(value: Any, memo: dict[int, Any]) -> Any:
+    """Replace stand-ins by arrays and numbers, through plain containers.
+
+    Args:
+        value: what the unpickler made.
+        memo: identity of what is done to its result, so that nesting lists in lists ten times each stays small.
+    """
+    if isinstance(value, (_Dtype, _Maker)):
+        raise _RefusedError("a bare function or type")
+    if not isinstance(value, (_Array, _Scalar, dict, list, tuple)):
+        return value
+    if id(value) not in memo:
+        memo[id(value)] = _replaced(value, memo)
+    return memo[id(value)]
+
+
+def _replaced(value: Any, memo: dict[int, Any]) -> Any:
     if isinstance(value, _Array):
-        return value.build()
+        return value.build(memo)
     if isinstance(value, _Scalar):
         return np.frombuffer(value.raw, value.dtype.build(), count=1)[0]
     if isinstance(value, dict):
-        return {_resolve(key): _resolve(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_resolve(entry) for entry in value)
-    if isinstance(value, (_Dtype, _Maker)):
-        raise _RefusedError("a bare function or type")
-    return value
+        return {_resolve(key, memo): _resolve(entry, memo) for key, entry in value.items()}
+    return type(value)(_resolve(entry, memo) for entry in value)

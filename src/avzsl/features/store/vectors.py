@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from avzsl.errors import DataError
-from avzsl.features.store.unpickle import read_npy
+from avzsl.features.store.unpickle import check_spread, read_npy
 from avzsl.files import atomic_path
 from avzsl.types import TextVectors
 
@@ -63,6 +63,7 @@ def _read_npy(path: Path) -> TextVectors:
     sizes = {len(vector) for vector in content.values()}
     if len(sizes) != 1:
         raise DataError(f"{path}: vectors of different sizes: {sorted(sizes)}")
+    check_spread(list(content.values()), path)
     rows = torch.from_numpy(np.stack([v.astype(np.float32) for v in content.values()]))
     return TextVectors(tuple(content), rows, FILE_ENCODER + path.stem)
 
@@ -75,7 +76,7 @@ def _read_safetensors(path: Path) -> TextVectors:
             about = json.loads((file.metadata() or {})["avzsl"])
             vectors = file.get_tensor("vectors").to(torch.float32)
         return TextVectors(tuple(str(name) for name in about["names"]), vectors, str(about["encoder"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is damaged or holds no word vectors ({error}); extract it again") from error
 
 
