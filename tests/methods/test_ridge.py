@@ -109,6 +109,17 @@ def test_penalty_is_the_best_at_naming_hidden_classes(noise: float) -> None:
     assert choose_penalty(rows, labels, words, share, 5, penalties) == expected
 
 
+def test_features_are_standardised_with_balanced_training_statistics() -> None:
+    clips, labels, words = world(0.5, classes=3)
+    rows = torch.cat([torch.arange(len(labels)), torch.arange(8)])  # the first class twice as often
+    method = Ridge(RidgeConfig(penalty=0.1, modality="audio"), Dimensions(10, 10, 6))
+    method.solve(clips.rows(rows), labels[rows], words)
+    assert clips.audio is not None
+    once = clips.audio.squeeze(1)  # by class each clip weighs as if it were there once
+    assert torch.allclose(method.mean, once.mean(0), atol=1e-5)
+    assert torch.allclose(method.scale, once.std(0, unbiased=False), atol=1e-5)
+
+
 def test_constant_columns_do_no_harm() -> None:
     clips, labels, words = world(0.1)
     assert clips.audio is not None

@@ -168,7 +168,7 @@ def test_loss_is_the_weighted_sum_of_its_terms() -> None:
 
 
 def test_loss_terms_agree_with_the_equations_on_the_embeddings() -> None:
-    method = trained(make(encoder_dropout=0.0, decoder_dropout=0.0, text_dropout=0.0))
+    method = trained(make(encoder_dropout=0.0, decoder_dropout=0.0, text_dropout=0.0, margin=0.7))
     batch = random_batch(SIZES, 8)
     with torch.no_grad():
         terms = method.fit_step(batch)  # in eval mode, so that embeddings can be made apart
@@ -177,8 +177,8 @@ def test_loss_terms_agree_with_the_equations_on_the_embeddings() -> None:
         t_pos, t_neg = method.embed_classes(own), method.embed_classes(other)
         triplet = 0.0
         for i in range(8):
-            first = 1 + (positive[i] - t_pos[i]).norm() - (negative[i] - t_pos[i]).norm()
-            second = 1 + (t_pos[i] - positive[i]).norm() - (t_neg[i] - positive[i]).norm()
+            first = 0.7 + (positive[i] - t_pos[i]).norm() - (negative[i] - t_pos[i]).norm()
+            second = 0.7 + (t_pos[i] - positive[i]).norm() - (t_neg[i] - positive[i]).norm()
             triplet += (max(0, float(first)) + max(0, float(second))) / 8
         clips, words = torch.cat([positive, negative]), torch.cat([own, other])
         texts = torch.cat([t_pos, t_neg])

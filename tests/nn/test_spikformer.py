@@ -81,6 +81,37 @@ def test_repeating_the_input_equals_saying_it_once() -> None:
     assert torch.allclose(block(rows, mask), block(rows.expand(5, -1, -1), mask))
 
 
+def test_learned_scale_starts_at_one_over_the_root_of_the_number_of_tokens() -> None:
+    torch.manual_seed(0)
+    mask = torch.tensor([[1, 0, 1, 1, 1], [1, 1, 1, 1, 0]], dtype=torch.bool)  # four tokens each, not five
+    query, key, value = ((torch.rand(6, 8, 16) < 0.5).float() for _ in range(3))
+    spikes = {
+        scale: SpikingReasoningBlock(16, 2, 4, 6, scale)._attend(query, key, value, mask)
+        for scale in (None, 0.5, 5**-0.5, 1.0)
+    }
+    assert torch.equal(spikes[None], spikes[0.5])
+    assert not torch.equal(spikes[0.5], spikes[5**-0.5])
+    assert not torch.equal(spikes[0.5], spikes[1.0])
+
+
+def test_gradients_are_those_of_the_published_neuron() -> None:
+    """Decayed input, reset left out of the gradient, sigmoid surrogate of sharpness 4, written out step by step."""
+    block, leaf = reference_block(1.0), reference_input().requires_grad_()
+    weights = fill(torch.Size((4, 3, 8)), 5)
+    spikes = block._fire("query", leaf)
+    ours = torch.autograd.grad((spikes * weights).sum(), leaf)[0]
+    membrane, steps = torch.zeros(3, 8, dtype=torch.float64), []
+    for x in leaf:
+        membrane = membrane + (block.norm["query"](block.linear["query"](x)) - membrane) / 2
+        smooth = torch.sigmoid(4 * (membrane - 1))
+        fired = (membrane >= 1).double()
+        steps.append(fired + smooth - smooth.detach())
+        membrane = membrane * (1 - fired)
+    theirs = torch.autograd.grad((torch.stack(steps) * weights).sum(), leaf)[0]
+    assert torch.equal(spikes, torch.stack(steps).round())
+    assert torch.allclose(ours, theirs, atol=1e-10)
+
+
 def test_padding_changes_nothing() -> None:
     torch.manual_seed(0)
     block = SpikingReasoningBlock(8, 2, 4, 4).eval()
