@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from avzsl.config import fill, load_preset, preset_names
 from avzsl.errors import ModelError, SettingError
+from avzsl.experiments.settings import assemble
 from avzsl.methods._profile import profile, random_batch
 from avzsl.methods.stft import Stft, StftConfig
 from avzsl.nn.latent import align
@@ -80,6 +83,21 @@ def test_presets_name_known_sections_and_consistent_numbers(name: str) -> None:
         if section in sections:
             seen, unseen, hm = (sections[section][key] for key in ("seen", "unseen", "hm"))
             assert hm == pytest.approx(2 * seen * unseen / (seen + unseen), abs=0.02), section
+
+
+def test_presets_carry_the_results_of_the_paper() -> None:
+    """Copied once more from Tables II and XI (S, U, HM, ZSL), so that one slip shows."""
+    printed = {
+        ("vggsound", "paper"): "19.22 6.81 10.06 8.24",
+        ("ucf", "paper"): "56.47 22.89 32.58 29.72",
+        ("activitynet", "paper"): "22.34 11.73 15.38 12.91",
+        ("vggsound", "paper_cls"): "11.74 8.83 10.08 8.79",
+        ("ucf", "paper_cls"): "61.42 43.81 51.14 49.74",
+        ("activitynet", "paper_cls"): "25.12 9.83 14.13 9.46",
+    }
+    for (name, section), numbers in printed.items():
+        values = load_preset("stft", name)[section]
+        assert [values[key] for key in ("seen", "unseen", "hm", "zsl")] == [float(n) for n in numbers.split()]
 
 
 def test_presets_carry_the_settings_of_the_paper() -> None:
@@ -188,6 +206,41 @@ def test_loss_terms_agree_with_the_equations_on_the_embeddings() -> None:
     assert terms["triplet"].item() == pytest.approx(triplet, rel=1e-4)
     assert terms["projection"].item() == pytest.approx(projection, rel=1e-4)
     assert terms["reconstruction"].item() == pytest.approx(reconstruction, rel=1e-4)
+
+
+def test_settings_that_the_documentation_names_exist() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "stft.md").read_text(encoding="utf-8")
+    rows = page.split("## The paper's ablations")[1].split("## ")[0]
+    found = [text for quoted in re.findall(r"`([a-z_]+=[^`]*)`", rows) for text in quoted.split()]
+    assert len(found) > 20
+    for text in found:
+        needed = ["rank=adaptive"] if text.startswith("serving_rank") else []
+        assert assemble("stft", assignments=[*needed, text]).config != StftConfig(), text
+    named = {text.partition("=")[0] for text in found}
+    assert {key for changes in ABLATIONS.values() for key in changes} <= named | {"channels", "slice_rank"}
+
+
+def test_sizes_in_the_documentation_are_those_of_the_presets() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "stft.md").read_text(encoding="utf-8")
+    for name in ("vggsound", "ucf", "activitynet"):
+        count = sum(p.numel() for p in Stft(preset(name), Dimensions(512, 512, 300)).parameters())
+        assert f"| {name} | {count / 1e6:.2f} M |" in page
+
+
+def test_each_loss_teaches_the_parts_it_compares() -> None:
+    method = make().train()
+    terms = method.fit_step(random_batch(SIZES, 8, 2))
+    heads = {"clip_head", "text_head", "reconstruction_head"}
+    for term, taught in (
+        ("triplet", {"clip_head", "text_head"}),
+        ("projection", {"clip_head", "text_head"}),
+        ("reconstruction", {"clip_head", "reconstruction_head"}),
+    ):
+        names, parameters = zip(*method.named_parameters(), strict=True)
+        found = torch.autograd.grad(terms[term], parameters, retain_graph=True, materialize_grads=True)
+        reached = {name.split(".")[0] for name, slope in zip(names, found, strict=True) if slope.abs().max() > 1e-6}
+        assert reached & heads == taught, term
+        assert reached - heads == {"encoders", "latent", "attention", "spiking", "fusion", "position"}, term
 
 
 # Inputs

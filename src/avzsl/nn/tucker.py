@@ -17,6 +17,8 @@ class TuckerFusion(nn.Module):
     reading limits the rank of the core's slices, G[:, :, k] = Σ_r a_{r,k} b_{r,k}ᵀ (Ben-younes et al., MUTAN, ICCV
     2017); it costs 2 r rank² numbers against rank³, so it saves only for r < rank / 2.
 
+    Our reading: Eq. 12 multiplies R by U_t and S by U_s; Eq. 11 and 13 pair them the other way round, and so does this.
+
     The components have an order that `keep` uses: only a leading part of r̃, s̃ and y takes part. Training on random
     leading parts (nested dropout; Rippel et al., ICML 2014) makes each of them a model in its own right.
 
