@@ -78,6 +78,9 @@ def test_p16_a_swapped_folder_is_read_as_what_it_holds(publish: Publish) -> None
         benchmark = load_benchmark(root)
     assert benchmark.family == "cls"
     assert len(benchmark.evaluation(2).class_names) == 48
+    with pytest.warns(UserWarning, match="family 'cls' is read from main_features"):
+        again = load_benchmark(root, family="cls")  # what a run on it records, and `avzsl evaluate` asks for
+    assert again.fingerprint == benchmark.fingerprint and again.family == "cls"
     with pytest.raises(DataError, match="ask for family 'cls' or put"):
         load_benchmark(root, family="main")
 

@@ -368,6 +368,8 @@ def test_evaluating_a_run_on_its_own_data_gives_its_numbers(data: Path, tmp_path
     result = _run(data, tmp_path / "run")
     again = evaluate_run(tmp_path / "run", data, device="cpu")
     assert again.same_data
+    _run(data, tmp_path / "single", assignments=["text_lookup=by_set_order"])
+    assert evaluate_run(tmp_path / "single", data, device="cpu").same_data
     names = ("seen", "unseen", "hm", "zsl", "zsl_chance", "bias", "fingerprint", "evaluated")
     assert [getattr(again, n) for n in names] == [getattr(result, n) for n in names]
 

@@ -56,9 +56,16 @@ def choose_layouts(dataset: Layout, family: str | None, index: ClassIndex, readi
     if dataset.stem not in _PUBLISHED_STEMS or chosen not in FAMILIES:
         return layout, layout
     other = "cls" if chosen == "main" else "main"
+    swapped = _with_family(dataset, other)
+    there = (layout.temporal_dir if reading.temporal else layout.family_dir).is_dir()
+    if not there and _sizes(swapped, index, reading) == _PUBLISHED_SIZES[chosen]:
+        # Only the other folder is there, and it holds what is asked for.
+        warnings.warn(
+            f"family '{chosen}' is read from {swapped.family_dir.name}, which holds its columns", stacklevel=4
+        )
+        return layout, swapped
     if _sizes(layout, index, reading) != _PUBLISHED_SIZES[other]:
         return layout, layout
-    swapped = _with_family(dataset, other)
     columns = "/".join(str(size) for size in _PUBLISHED_SIZES[other])
     holds = f"{layout.family_dir} holds {columns} columns, the sizes of family '{other}'"
     if family is None:

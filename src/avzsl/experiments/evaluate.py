@@ -63,6 +63,7 @@ def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", tru
         temporal=card.temporal,
         mode=card.mode,
         text_assignment="by_sorted_rank" if card.quirks.get("text_by_rank") else "by_name",
+        text_lookup="by_set_order" if card.quirks.get("text_by_set_order") else "by_id",
         trust=trust,
         max_segments=card.max_segments,
     )
