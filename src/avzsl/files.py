@@ -7,15 +7,23 @@ write fails, the temporary file goes and the old file stays as it was.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from avzsl.errors import DataError, OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOCK = ".avzsl.lock"
 
 
 @contextlib.contextmanager
@@ -39,7 +47,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; {_way_on(error)}") from error
+        raise OutputError(f"cannot write {target}: {reason(error)}; {_way_on(error)}") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -55,6 +63,85 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write readable JSON atomically; NaN and infinity are refused because JSON has no name for them."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors atomically as safetensors; views and tensors on other devices are copied first."""
+    from safetensors.torch import save
+
+    # safetensors refuses shared memory; and its own way to a file reports a full disk as an error of its own kind.
+    own = {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
+    data = save(own, None if metadata is None else dict(metadata))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path | str) -> Iterator[None]:
+    """Keep other processes from writing into the same folder; the folder is made when it is not there.
+
+    The system lets go of the lock when the process ends, however it ends, so nothing has to be cleaned up by hand.
+
+    Raises:
+        OutputError: somebody else holds the lock, or the folder cannot be written to.
+    """
+    place = Path(folder)
+    existed = place.is_dir()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        held = _hold(place / LOCK)
+    except OSError as error:
+        raise OutputError(f"cannot write {place}: {reason(error)}; {_way_on(error)}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows keeps open files
+            (place / LOCK).unlink()
+        held.close()
+        if not existed:
+            with contextlib.suppress(OSError):
+                place.rmdir()  # goes only when it is empty: nothing came of it
+
+
+def _hold(path: Path) -> BinaryIO:
+    """Open and lock a file."""
+    while True:
+        file = path.open("a+b")
+        try:
+            if not _lock(file):
+                file.seek(0)
+                number = file.read(20).decode("ascii", "replace").strip()
+                by = f" (process {number})" if number else ""
+                raise OutputError(
+                    f"{path.parent} is in use by another run of avzsl{by}; wait until it ends or choose another folder"
+                )
+            # Whoever held it before may have deleted it after we opened it; then we hold nothing.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
+                file.flush()
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Take the lock without waiting; True also where the file system knows no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(4096)  # beyond the number in it, which others may read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
+    return True
 
 
 def read_json(path: Path | str) -> Any:
@@ -92,11 +179,22 @@ def _umask() -> int:
     return mask
 
 
-def _way_on(error: OSError) -> str:
-    import errno
+def reason(error: OSError) -> str:
+    """Why the system refused, without the details that libraries add."""
+    number = _number(error)
+    return error.strerror or (os.strerror(number) if number else str(error))
 
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+
+def _number(error: OSError) -> int | None:
+    """The system's number of the error; HDF5 hides it in its sentence."""
+    hidden = re.search(r"errno = (\d+)", str(error))
+    return error.errno or (int(hidden.group(1)) if hidden else None)
+
+
+def _way_on(error: OSError) -> str:
+    number = _number(error)
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return "free some disk space and run the same command again"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "choose a folder you may write to"
     return "check the path and run the same command again"

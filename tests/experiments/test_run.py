@@ -24,6 +24,7 @@ from avzsl.experiments.result import Result, read_result
 from avzsl.experiments.run import choose_device, run_training
 from avzsl.experiments.settings import assemble
 from avzsl.features.store import read_class_file, write_class_file, write_word_vectors
+from avzsl.files import LOCK, lock_folder
 from avzsl.layout import Layout
 from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import load_card
@@ -437,3 +438,26 @@ def test_a_preset_refuses_features_it_was_not_made_for(data: Path, tmp_path: Pat
         run_training(data, "stft", out=tmp_path / "run", preset="ucf", device="cpu")
     said = assemble("stft", preset="ucf", options={"data": {"family": "cls"}})
     assert (said.data.audio_columns, said.data.visual_columns) == (0, 0)
+
+
+def test_a_folder_in_which_another_process_works_is_refused(data: Path, tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "run"), pytest.raises(OutputError, match="in use by another run"):
+        _run(data, tmp_path / "run")
+    _run(data, tmp_path / "run")
+    assert not (tmp_path / "run" / LOCK).exists()
+
+
+@pytest.mark.parametrize("change", [{"hm": None}, {"hm": "x"}, {"bias": float("inf")}, {"validation": []}])
+def test_an_edited_result_is_refused(data: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    _run(data, tmp_path)
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelError, match=r"result\.json is damaged; delete it and give the same"):
+        _run(data, tmp_path)
+
+
+def test_a_damaged_record_of_the_extraction_shows_before_the_training(copied: Path, tmp_path: Path) -> None:
+    (copied / "extract.json").write_text("{")
+    with pytest.raises(DataError, match=r"extract\.json is not valid JSON"):
+        _run(copied, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from avzsl.features._base import Extractor
 from avzsl.features.pipeline import encode_classes, extract_dataset
 from avzsl.features.store import read_class_file, read_temporal_file, read_word_vectors
 from avzsl.features.text import create_text_encoder
-from avzsl.files import read_json
+from avzsl.files import LOCK, lock_folder, read_json
 from avzsl.layout import SPLITS, Layout
 from avzsl.types import ClipFeatures, ExtractorIdentity
 
@@ -330,3 +330,10 @@ def test_a_generated_world_becomes_a_benchmark_with_its_own_splits(tmp_path: Pat
     benchmark = load_benchmark(tmp_path / "data", temporal=True)
     assert benchmark.identity == create_extractor("builtin").identity
     assert len(benchmark.training(2).class_names) + world.parts["unseen"] == 10
+
+
+def test_two_extractions_into_one_folder_do_not_meet(videos: Path, tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "out"), pytest.raises(OutputError, match="out is in use by another run"):
+        extract(videos, tmp_path / "out")
+    extract(videos, tmp_path / "out")
+    assert not (tmp_path / "out" / LOCK).exists()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avzsl.data.tables import EvaluationSet
 from avzsl.experiments.result import finite_or_none
-from avzsl.files import atomic_path, write_json
+from avzsl.files import write_json, write_tensors
 from avzsl.methods._base import EmbeddingMethod
 from avzsl.training.stages import Fitted
 from avzsl.types import Gzsl
@@ -26,13 +26,10 @@ def write_evidence(
     Raises:
         OutputError: the folder cannot be written to.
     """
-    from safetensors.torch import save_file
-
     tensors = {"scores": scores, "labels": test.labels, "seen": test.seen}
     if isinstance(fitted.method, EmbeddingMethod):
         tensors["embeddings"], tensors["class_embeddings"] = _embed(fitted.method, test, device, chunk)
-    with atomic_path(folder / TENSORS) as temporary:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, temporary)
+    write_tensors(folder / TENSORS, tensors)
     write_json(
         folder / NAMES,
         {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.errors import DataError, OutputError, SettingError
-from avzsl.files import read_json, write_json
+from avzsl.files import LOCK, read_json, write_json
 
 SETTINGS = "settings.json"
 # Everything a run may leave in its folder; `--fresh` removes these and nothing else.
@@ -52,6 +52,8 @@ def claim_folder(folder: Path, record: Mapping[str, Any], *, fresh: bool) -> Non
             stored = read_json(path)
         except DataError as error:
             raise SettingError(f"{path} is damaged; choose another folder or start over with --fresh") from error
+        if not isinstance(stored, Mapping):
+            raise SettingError(f"{path} is damaged; choose another folder or start over with --fresh")
         differing = list(_differences(stored, record, ""))
         if differing:
             name, before, now = differing[0]
@@ -68,13 +70,13 @@ def tidy(folder: Path) -> None:
     """Drop what only an unfinished run needs, and what killed processes left behind."""
     shutil.rmtree(folder / "state", ignore_errors=True)
     for path in folder.iterdir():
-        if _is_leftover(path):
+        if _is_leftover(path) and path.name != LOCK:  # the lock is ours until the end
             path.unlink(missing_ok=True)
 
 
 def _is_leftover(path: Path) -> bool:
-    """A temporary file of `avzsl.files.atomic_path` whose process was killed."""
-    return path.name.startswith(".") and ".partial" in path.name
+    """A temporary file or the lock of `avzsl.files`, of a process that was killed."""
+    return path.name == LOCK or (path.name.startswith(".") and ".partial" in path.name)
 
 
 def _clear(folder: Path) -> None:

@@ -19,7 +19,7 @@ from avzsl.data.splits import Benchmark
 from avzsl.data.tables import EvaluationSet
 from avzsl.errors import AvzslError, DataError
 from avzsl.experiments.thumbnails import frame_strip, spectrogram
-from avzsl.files import atomic_path, read_json, write_json
+from avzsl.files import atomic_path, read_json, write_json, write_tensors
 from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import load_model
 from avzsl.progress import track
@@ -90,7 +90,7 @@ def inspect_run(
             name = test.class_names[int(test.labels[rows[0]])]
             record["spikes"] = {"clip": test.clip_names[rows[0]], "class_name": name, "rate_clips": len(chosen)}
     record["examples"], record["pictures_note"] = _examples(run, test, rows, frames_of, sound_of)
-    _write_tensors(run / TENSORS, tensors)
+    write_tensors(run / TENSORS, tensors)
     write_json(run / RECORD, record)
     return run / RECORD
 
@@ -187,10 +187,3 @@ def _drawn(data_of: Callable[[str], Any] | None, draw: Callable[[Any], bytes | N
         return None if data is None else draw(data)
 
     return make
-
-
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, temporary)

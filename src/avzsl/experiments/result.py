@@ -104,9 +104,20 @@ def read_result(folder: Path) -> Result:
     if not path.is_file():
         raise ModelError(f"{folder} holds no finished run; give the folder that 'avzsl train' wrote")
     try:
-        return Result.from_dict(read_json(path))
-    except (DataError, TypeError, AttributeError) as error:
+        result = Result.from_dict(read_json(path))
+        _check_numbers(result)
+        return result
+    except (DataError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise ModelError(f"{path} is damaged; delete it and give the same 'avzsl train' command again") from error
+
+
+def _check_numbers(result: Result) -> None:
+    """Somebody may have edited the file."""
+    scores = (result.seen, result.unseen, result.hm, result.zsl, result.zsl_chance, result.validation["hm"])
+    if not all(math.isfinite(value) for value in (*scores, result.bias, result.seconds, result.epoch)):
+        raise ValueError("a number is not finite")
+    if not (isinstance(result.published, Mapping) and isinstance(result.published_note, str)):
+        raise TypeError("the published numbers are no table")
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -33,7 +33,7 @@ from avzsl.experiments.evidence import write_evidence
 from avzsl.experiments.folder import check_folder, claim_folder, tidy
 from avzsl.experiments.result import RESULT, Result, percent, read_result, versions, write_result
 from avzsl.experiments.settings import Settings, assemble
-from avzsl.files import hash_bytes, read_json
+from avzsl.files import hash_bytes, lock_folder, read_json
 from avzsl.methods._base import METHODS, Method
 from avzsl.methods._checkpoint import ModelCard, save_model
 from avzsl.training.stages import Fitted, Score, StageOptions, fit_stages
@@ -80,16 +80,21 @@ def run_training(
     check_folder(folder, fresh=fresh)
     benchmark = load_for(settings, Path(data))
     _check_columns(settings, benchmark)
+    is_simulated(benchmark)  # a damaged record should show before the training, not after it
     record = settings.as_dict() | {
         "benchmark": benchmark.name,
         "family": benchmark.family,
         "fingerprint": benchmark.fingerprint,
         "device": where.type,
     }
-    claim_folder(folder, record, fresh=fresh)
-    if (folder / RESULT).is_file():
+    if (folder / RESULT).is_file() and not fresh:  # a finished run may lie where nobody can write
+        claim_folder(folder, record, fresh=False)
         return replace(read_result(folder), trained=False)
-    return _train(settings, benchmark, folder, where)
+    with lock_folder(folder):
+        claim_folder(folder, record, fresh=fresh)
+        if (folder / RESULT).is_file():  # another process finished it just now
+            return replace(read_result(folder), trained=False)
+        return _train(settings, benchmark, folder, where)
 
 
 def choose_device(name: str) -> torch.device:

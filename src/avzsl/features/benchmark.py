@@ -21,7 +21,7 @@ from avzsl.features._base import Extractor, FloatArray
 from avzsl.features.cache import FeatureCache
 from avzsl.features.catalog import Skipped, VideoItem
 from avzsl.features.store import write_class_file, write_temporal_file, write_word_vectors
-from avzsl.files import write_json, write_text
+from avzsl.files import lock_folder, reason, write_json, write_text
 from avzsl.layout import SPLITS, STAGE_1_SPLITS, Layout
 from avzsl.progress import track
 from avzsl.types import ClipFeatures, TextVectors
@@ -68,8 +68,17 @@ def replace_benchmark(out: Path) -> Iterator[Path]:
     """Yield a folder in which to build; when the block ends well, its content takes the place of what is in `out`.
 
     Raises:
-        OutputError: `out` cannot be written, or holds a benchmark that was not made by an extraction.
+        OutputError: `out` cannot be written, is in use by another extraction, or holds a benchmark that was not made by
+            an extraction.
     """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"cannot write {out}: it is a file; choose another folder")
+    # Without the lock, the pieces of another extraction at work would be taken for those of a killed one.
+    with lock_folder(out):
+        yield from _replace(out)
+
+
+def _replace(out: Path) -> Iterator[Path]:
     staging: Path | None = None
     try:
         for left in sorted(out.glob(f"{_PARTIAL}*")):  # of a run that was killed
@@ -80,7 +89,6 @@ def replace_benchmark(out: Path) -> Iterator[Path]:
             raise OutputError(
                 f"{out} has a folder '{foreign[0]}' that no extraction has written; choose another folder"
             )
-        out.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
         (staging / "new").mkdir()
         yield staging / "new"
@@ -88,7 +96,7 @@ def replace_benchmark(out: Path) -> Iterator[Path]:
     except OSError as error:
         if staging is not None:
             _restore(staging, out)
-        raise OutputError(f"cannot write {out}: {error.strerror or error}; check the folder and its disk") from error
+        raise OutputError(f"cannot write {out}: {reason(error)}; check the folder and its disk") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from avzsl.errors import ModelError
-from avzsl.files import atomic_path
+from avzsl.files import write_tensors
 from avzsl.methods._base import Method
 
 STATE = "state/state.safetensors"
@@ -56,18 +56,14 @@ def save_state(folder: Path, state: State, method: Method | None, optimiser: tor
     Raises:
         OutputError: the folder cannot be written to.
     """
-    from safetensors.torch import save_file
-
     tensors: dict[str, Tensor] = {}
     if method is not None:
         tensors |= {_MODEL + name: value for name, value in method.state_dict().items()}
     if optimiser is not None:
         for index, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"{_ADAM}{index}.{name}": value for name, value in moments.items()}
-    own = {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
-    with atomic_path(folder / STATE) as temporary:
-        # Not JSON's business: floats survive as text, digit for digit, so sums continue exactly.
-        save_file(own, temporary, metadata={"state": json.dumps(asdict(state))})
+    # Floats survive as text, digit for digit, so sums continue exactly.
+    write_tensors(folder / STATE, tensors, {"state": json.dumps(asdict(state))})
 
 
 def load_state(folder: Path) -> tuple[State, dict[str, Tensor]] | None:
