@@ -51,9 +51,11 @@ class Run:
         """What the model was trained on."""
         return load_card(self.folder)
 
-    def evaluate(self, data: Path | str, *, trust: bool = False) -> Reevaluation:
-        """Judge the model on the test set of a benchmark folder, with its stored bias."""
-        return evaluate_run(self.folder, data, device=self.device, trust=trust)
+    def evaluate(self, data: Benchmark | Path | str, *, trust: bool = False) -> Reevaluation:
+        """Judge the model on the test set of a benchmark folder (or a loaded one's folder), with its stored bias."""
+        return evaluate_run(
+            self.folder, data.root if isinstance(data, Benchmark) else data, device=self.device, trust=trust
+        )
 
     def predict(
         self, videos: Sequence[Path | str] | Path | str, classes: Sequence[str] | None = None, **options: Any

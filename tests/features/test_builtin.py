@@ -90,9 +90,11 @@ def test_attributes_of_generated_clips_can_be_read_off_by_a_linear_rule() -> Non
         pick = {name: values[name][chosen[name][i]] for name in values}
         look = scenes.Look(pick["colour"], pick["object"], pick["motion"])
         sound = scenes.Sound(pick["rhythm"], pick["pitch"], pick["timbre"])
-        frames = draw_frames(look, generator, frames=48, frame_rate=12, size=96)
+        frames = draw_frames(look, generator, frames=48, frame_rate=12, size=96, company=0)
         rows["visual"].append(visual_rows(frames, 12, 4).mean(axis=0))
-        rows["audio"].append(audio_rows(play(sound, generator, seconds=4.0, rate=RATE), RATE, 4).mean(axis=0))
+        rows["audio"].append(
+            audio_rows(play(sound, generator, seconds=4.0, rate=RATE, company=0), RATE, 4).mean(axis=0)
+        )
     for modality, names in (("visual", ("colour", "object", "motion")), ("audio", ("rhythm", "pitch", "timbre"))):
         data = np.stack(rows[modality]).astype(np.float64)
         data = (data - data[:train].mean(axis=0)) / (data[:train].std(axis=0) + 0.05)

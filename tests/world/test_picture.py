@@ -12,7 +12,7 @@ from avzsl.world.scenes import COLOURS, MOTIONS, OBJECTS, Look
 
 
 def _draw(look: Look, seed: int = 0, frames: int = 48) -> np.ndarray:
-    return draw_frames(look, np.random.default_rng(seed), frames=frames, frame_rate=12, size=96)
+    return draw_frames(look, np.random.default_rng(seed), frames=frames, frame_rate=12, size=96, company=0)
 
 
 def _figure(frames: np.ndarray) -> np.ndarray:
@@ -105,3 +105,19 @@ def test_the_generator_decides_every_pixel() -> None:
     look = Look("blue", "ring", "circling")
     np.testing.assert_array_equal(_draw(look, 5), _draw(look, 5))
     assert (_draw(look, 5) != _draw(look, 6)).mean() > 0.5
+
+
+def test_company_is_of_another_colour_and_smaller_than_the_one_that_counts() -> None:
+    """Yellow is the only colour with much red and green and little blue; the blue-ish rest of the palette has less."""
+    look = Look("yellow", "ball", "sliding")
+    areas: dict[str, list[int]] = {"own": [], "other": []}
+    for seed in range(12):
+        frames = draw_frames(look, np.random.default_rng(seed), frames=6, frame_rate=12, size=96, company=1)
+        red, green, blue = np.moveaxis(frames.astype(int), 3, 0)
+        vivid = np.max([red, green, blue], 0) - np.min([red, green, blue], 0) > 70
+        yellow = vivid & (np.minimum(red, green) - blue > 60)
+        areas["own"].append(int(yellow.sum()))
+        areas["other"].append(int((vivid & ~yellow).sum()))
+    assert min(areas["own"]) > 0
+    assert sum(other > 0 for other in areas["other"]) >= 9  # it may hide behind the main one or leave the picture
+    assert np.median(areas["other"]) < 0.6 * np.median(areas["own"])

@@ -14,7 +14,7 @@ RATE = 16000
 
 
 def _play(sound: Sound, seed: int = 0, seconds: float = 4.0) -> np.ndarray:
-    return play(sound, np.random.default_rng(seed), seconds=seconds, rate=RATE)
+    return play(sound, np.random.default_rng(seed), seconds=seconds, rate=RATE, company=0)
 
 
 def _centre(wave: np.ndarray) -> float:
@@ -111,3 +111,22 @@ def test_the_generator_decides_every_sample() -> None:
     sound = Sound("galloping", "low", "strings")
     np.testing.assert_array_equal(_play(sound, 5), _play(sound, 5))
     assert not np.array_equal(_play(sound, 5), _play(sound, 6))
+
+
+def test_company_is_another_instrument_6_to_14_db_below() -> None:
+    """The same seed with and without company: what the company adds is the difference of two waves at unit level."""
+    from avzsl.world import sound as module
+
+    for seed in range(8):
+        generator = np.random.default_rng(seed)
+        added = module._company(
+            Sound("steady", "low", "flutes"), generator, np.arange(4 * RATE, dtype=np.float32) / RATE, RATE
+        )
+        assert np.sqrt(np.mean(added**2)) == pytest.approx(1, abs=1e-3)
+    low, high = module._COMPANY_LEVEL
+    assert (low, high) == (-14.0, -6.0)
+    alone, joined = (
+        play(Sound("steady", "low", "flutes"), np.random.default_rng(3), seconds=4, rate=RATE, company=c)
+        for c in (0, 1)
+    )
+    assert np.abs(np.corrcoef(alone, joined)[0, 1]) < 0.999

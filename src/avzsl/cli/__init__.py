@@ -16,7 +16,7 @@ from avzsl.cli._stop import Stopped
 from avzsl.errors import AvzslError, nearest_name
 
 # Name of a verb = name of its module and of the function in it.
-VERBS = ("world", "extract", "train", "evaluate", "predict", "profile", "methods", "report")
+VERBS = ("demo", "world", "extract", "train", "evaluate", "predict", "profile", "methods", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,10 @@ from avzsl.cli._stop import telling
 _HELP = """Audio-visual generalised zero-shot learning: train on some classes, name videos of others.
 
 \b
-A first run, from nothing:
+Everything at once, in a few minutes:   avzsl demo
+
+\b
+The same in steps:
   avzsl world videos                           render a small benchmark of videos
   avzsl extract videos --out data/World        turn videos into features
   avzsl train stft --preset demo --data data/World --out runs/world

@@ -14,6 +14,7 @@ def methods(
     name: Annotated[
         str | None, typer.Argument(metavar="METHOD", help="Show the settings of this one.", show_default=False)
     ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A table for a page, as in the README.")] = False,
     json: Json = False,
 ) -> None:
     """List the methods, or the settings of one.
@@ -47,6 +48,11 @@ def methods(
         )  # fmt: skip
     if json:
         print_json(rows if name is None else rows[0])
+    elif markdown:
+        print("| method | year | venue | features | presets |\n|---|---|---|---|---|")
+        for r in rows:
+            title, presets = f"{r['title']} (`{r['name']}`)", ", ".join(r["presets"])
+            print(f"| {title} | {r['year']} | {r['venue']} | {r['inputs']} | {presets} |")
     elif name is None:
         cells = [[r["name"], str(r["year"]), r["inputs"], ", ".join(r["presets"]) or "-", r["title"]] for r in rows]
         print_table(["method", "year", "features", "presets", "title"], cells)

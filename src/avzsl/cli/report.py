@@ -44,12 +44,20 @@ def report(
         raise SettingError("--videos needs --data, the benchmark folder made of them")
     with show_progress(quiet=quiet):
         if data is not None:
-            _inspect(run, data, videos)
+            inspect(run, data, videos)
         written = write_report(run, out)
     print_json({"report": str(written)}) if json else print(written)
 
 
-def _inspect(run: Path, data: Path, videos: Path | None) -> None:
+def inspect(run: Path, data: Path, videos: Path | None, baselines: dict[str, dict[str, float]] | None = None) -> None:
+    """Add to a run folder what its page needs and training did not write.
+
+    Args:
+        run: folder of a finished run.
+        data: its benchmark folder.
+        videos: its videos; None = no pictures.
+        baselines: name of another method to its scores in percent.
+    """
     from avzsl.data.splits import load_benchmark
     from avzsl.experiments.inspect import inspect_run
     from avzsl.methods._checkpoint import load_card
@@ -65,7 +73,7 @@ def _inspect(run: Path, data: Path, videos: Path | None) -> None:
         max_segments=card.max_segments,
     )
     frames, sound = (None, None) if videos is None else _readers(videos)
-    inspect_run(run, benchmark, videos=videos, frames_of=frames, sound_of=sound)
+    inspect_run(run, benchmark, videos=videos, frames_of=frames, sound_of=sound, baselines=baselines)
 
 
 def _readers(videos: Path) -> tuple[Callable[[str], Any], Callable[[str], Any]]:

@@ -1,4 +1,4 @@
-"""Draw what one sees: a coloured shape that moves over a textured ground, among grey ones that do not count."""
+"""Draw what one sees: a coloured shape that moves over a textured ground, among smaller ones that do not count."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ _COLOURS = {
     "turquoise": (176, 0.8, 0.85),
 }
 _HUE_JITTER = 7.0
+# Share of clips in which another coloured shape plays beside the one that counts, and its radius as a share of the usual.
+COMPANY_SHARE = 0.75
+_COMPANY_RADIUS = (0.35, 0.6)
 _NOISE_MARGIN = 32
 _DRIFT = 16
 
@@ -38,7 +41,13 @@ class _Track:
 
 
 def draw_frames(
-    look: Look, generator: np.random.Generator, *, frames: int, frame_rate: float, size: int
+    look: Look,
+    generator: np.random.Generator,
+    *,
+    frames: int,
+    frame_rate: float,
+    size: int,
+    company: float = COMPANY_SHARE,
 ) -> npt.NDArray[np.uint8]:
     """Frames of one clip; everything but the look is drawn anew.
 
@@ -48,6 +57,7 @@ def draw_frames(
         frames: number of frames F.
         frame_rate: frames per second.
         size: side of the picture, pixels.
+        company: probability of a second, smaller coloured shape.
 
     Returns:
         [F, size, size, 3] uint8 RGB.
@@ -56,6 +66,8 @@ def draw_frames(
     canvas = _ground(generator, frames, size)
     for _ in range(int(generator.integers(0, 4))):
         _grey_company(canvas, generator, times, size)
+    if generator.random() < company:
+        _coloured_company(canvas, look, generator, times, size)
     track = _MOTIONS[look.motion](generator, times, size)
     _paint(canvas, look.object, track, _colour(look.colour, generator), mark=True)
     canvas *= np.float32(generator.uniform(0.8, 1.1))
@@ -122,6 +134,19 @@ def _grey_company(canvas: Floats, generator: np.random.Generator, times: Floats,
     )
     grey = np.full(3, generator.uniform(0.2, 0.75), np.float32)
     _paint(canvas, OBJECTS[int(generator.integers(len(OBJECTS)))], track, grey, mark=False)
+
+
+def _coloured_company(canvas: Floats, look: Look, generator: np.random.Generator, times: Floats, size: int) -> None:
+    """A smaller shape of another colour, kind and motion, drawn below the one that counts."""
+    colour, shape, motion = (
+        str(generator.choice([name for name in names if name != own]))
+        for names, own in ((tuple(_COLOURS), look.colour), (OBJECTS, look.object), (tuple(_MOTIONS), look.motion))
+    )
+    track = _MOTIONS[motion](generator, times, size)
+    track.radius = track.radius * np.float32(generator.uniform(*_COMPANY_RADIUS))
+    shift = generator.uniform(-0.35, 0.35, 2).astype(np.float32) * size
+    track.x, track.y = track.x + shift[0], track.y + shift[1]
+    _paint(canvas, shape, track, _colour(colour, generator), mark=True)
 
 
 def _paint(canvas: Floats, shape: str, track: _Track, colour: Floats, *, mark: bool) -> None:

@@ -1,4 +1,4 @@
-"""Play what one hears: a timbre at a pitch in a rhythm, over hum, hiss and stray clicks."""
+"""Play what one hears: a timbre at a pitch in a rhythm, over hum, hiss, stray clicks and a quieter instrument."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from avzsl.world.scenes import Sound
+from avzsl.world.scenes import RHYTHMS, Sound
 
 Floats = npt.NDArray[np.float32]
 
 # Hz; a factor of about 2.8 apart, jittered by a factor of 1.15 at most.
 _PITCHES = {"low": 150.0, "medium": 430.0, "high": 1200.0}
 _PITCH_JITTER = 0.2  # octaves
+# Share of clips in which another instrument plays along, and its level against the one that counts, dB.
+COMPANY_SHARE = 0.75
+_COMPANY_LEVEL = (-14.0, -6.0)
 _CEILING = 7200.0  # Hz; partials above would fold back at the default rate
 
 
@@ -62,7 +65,9 @@ _GROUPS = {
 }
 
 
-def play(sound: Sound, generator: np.random.Generator, *, seconds: float, rate: int) -> Floats:
+def play(
+    sound: Sound, generator: np.random.Generator, *, seconds: float, rate: int, company: float = COMPANY_SHARE
+) -> Floats:
     """Sound of one clip; everything but rhythm, pitch and timbre is drawn anew.
 
     Args:
@@ -70,6 +75,7 @@ def play(sound: Sound, generator: np.random.Generator, *, seconds: float, rate: 
         generator: source of tuning, tempo, loudness, hum, hiss and clicks.
         seconds: length.
         rate: Hz.
+        company: probability of a second, quieter instrument.
 
     Returns:
         [seconds * rate] float32 in [-1, 1].
@@ -78,13 +84,32 @@ def play(sound: Sound, generator: np.random.Generator, *, seconds: float, rate: 
     times = np.arange(count, dtype=np.float32) / np.float32(rate)
     timbre = _TIMBRES[sound.timbre]
     pitch = _PITCHES[sound.pitch] * 2 ** generator.uniform(-_PITCH_JITTER, _PITCH_JITTER)
-    wave = _tone(timbre, pitch, generator, times, rate)
-    wave *= _loudness(sound.rhythm, timbre, generator, times, rate)
-    wave *= np.float32(1 / max(1e-6, float(np.sqrt(np.mean(wave**2)))))
+    wave = _level(
+        _tone(timbre, pitch, generator, times, rate) * _loudness(sound.rhythm, timbre, generator, times, rate)
+    )
+    if generator.random() < company:
+        wave += np.float32(10 ** (generator.uniform(*_COMPANY_LEVEL) / 20)) * _company(sound, generator, times, rate)
     wave += _surroundings(generator, times, rate)
     # Loudness of the whole varies by 18 dB; the loudest sample stays below full scale.
     wave *= np.float32(0.9 * 10 ** (generator.uniform(-18, 0) / 20) / float(np.abs(wave).max()))
     return wave
+
+
+def _company(sound: Sound, generator: np.random.Generator, times: Floats, rate: int) -> Floats:
+    """Another timbre at another pitch in another rhythm, of unit level."""
+    rhythm, pitch, name = (
+        str(generator.choice([n for n in names if n != own]))
+        for names, own in ((RHYTHMS, sound.rhythm), (tuple(_PITCHES), sound.pitch), (tuple(_TIMBRES), sound.timbre))
+    )
+    tone = _tone(
+        _TIMBRES[name], _PITCHES[pitch] * 2 ** generator.uniform(-_PITCH_JITTER, _PITCH_JITTER), generator, times, rate
+    )
+    return _level(tone * _loudness(rhythm, _TIMBRES[name], generator, times, rate))
+
+
+def _level(wave: Floats) -> Floats:
+    """The wave at unit level."""
+    return wave * np.float32(1 / max(1e-6, float(np.sqrt(np.mean(wave**2)))))
 
 
 def _tone(timbre: _Timbre, pitch: float, generator: np.random.Generator, times: Floats, rate: int) -> Floats:
