@@ -7,6 +7,7 @@ values: presets (TOML files in `presets/`) and `key=value` assignments. Unknown 
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -38,9 +39,17 @@ def fill(config: type[C], values: Mapping[str, Any], where: str) -> C:
         return pydantic.TypeAdapter(config).validate_python(dict(values))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise SettingError(_of_whole(first["msg"].removeprefix("Value error, "), values, where)) from error
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise SettingError(f"setting '{place}' in {where} is {first['input']!r}: {message}") from error
+
+
+def _of_whole(message: str, values: Mapping[str, Any], where: str) -> str:
+    """The sentence of a check over several fields, with what was given for those it names."""
+    given = [f"{name} = {value!r}" for name, value in values.items() if re.search(rf"\b{re.escape(name)}\b", message)]
+    return f"wrong setting in {where}: {message}" + (f" (given: {', '.join(given)})" if given else "")
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# A longer list of names would bury the message.
+_LONGEST = 400
+
 
 class AvzslError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -42,7 +45,7 @@ class MissingExtraError(AvzslError):
 
 
 def nearest_name(name: str, choices: Iterable[str]) -> str:
-    """The end of an 'unknown name' message: the nearest choice, or all of them when none is near.
+    """The end of an 'unknown name' message: the nearest choice, or all (of not too many) when none is near.
 
     Args:
         name: what the user wrote.
@@ -56,4 +59,7 @@ def nearest_name(name: str, choices: Iterable[str]) -> str:
     if near:
         original = next(c for c in known if c.lower() == near[0])
         return f"; did you mean '{original}'?"
-    return f"; choose one of: {', '.join(known)}" if known else ""
+    listed = ", ".join(known)
+    if len(listed) > _LONGEST:
+        return f"; it is none of {len(known)} known names such as '{known[0]}' and '{known[1]}'"
+    return f"; choose one of: {listed}" if known else ""
