@@ -125,3 +125,8 @@ def test_a_split_without_enough_classes_is_named(split: str) -> None:
     items = [i for i in given_splits() if i.split != split]
     with pytest.raises(DataError, match=split):
         check_splits(items)
+
+
+def test_a_seed_below_zero_is_refused() -> None:
+    with pytest.raises(SettingError, match="seed is -1; it must be 0 or more"):
+        assign_splits(videos([4] * 14), seed=-1)

@@ -33,7 +33,7 @@ def test_there_is_one_row_per_whole_second_of_both(tmp_path: Path, seconds: floa
     assert features.audio.shape == (rows, extractor.audio_dim) and features.audio.dtype == np.float32
     assert features.visual.shape == (rows, extractor.visual_dim) and features.visual.dtype == np.float32
     assert np.isfinite(features.audio).all() and np.isfinite(features.visual).all()
-    assert features.step_seconds == 1.0 and ("short" in features.warnings) == (seconds < 0.9)
+    assert features.step_seconds == 1.0 and ("shorter than a second" in features.warnings) == (seconds < 0.9)
 
 
 def test_the_same_file_gives_the_same_numbers(tmp_path: Path) -> None:

@@ -65,10 +65,11 @@ def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path;class\n1.mp4;a\n", "no column 'path'.*commas"),
         ("path,label\n1.mp4,a\n", "no column 'class'"),
         ("", "no column 'path'"),
-        ("path,class\n", "holds no videos"),
+        ("path,class\n", "has no rows below its header"),
+        (" , \n1.mp4,a\n", "has no column 'path'.*must be: path,class or"),
+        ("path,class\n1.mp4,red, ball\n", "row 2 has more cells than the first row; put .* in double quotes"),
         ("path,class\n1.mp4,a\n\nnone.mp4,a\n", "row 4: there is no file"),
         (f"path,class\n{'x' * 300}.mp4,a\n", "row 2: there is no file"),
         ("path,class\n1.mp4,\n", "row 2 has no class"),
@@ -140,4 +141,20 @@ def test_a_source_that_is_no_folder_or_table_is_refused(tmp_path: Path, name: st
 
 def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one sub-folder per class"):
+        list_videos(tmp_path)
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path, between: str) -> None:
+    """Byte order mark, Windows line ends, the separator of the country, empty rows at the end."""
+    touch(tmp_path, "1.mp4", "2.mp4")
+    rows = [("Path", "Class "), ("1.mp4", "a"), ("2.mp4", '"red, ball; big"'), ("", ""), ("", "")]
+    text = "\ufeff" + "".join(f"{between.join(row)}\r\n" for row in rows)
+    found = list_videos(table(tmp_path, text))
+    assert [(i.path.name, i.class_name) for i in found] == [("1.mp4", "a"), ("2.mp4", "red, ball; big")]
+
+
+def test_videos_that_lie_loose_are_told_where_to_go(tmp_path: Path) -> None:
+    touch(tmp_path, "1.mp4", "2.mp4")
+    with pytest.raises(DataError, match="holds 2 videos, but none in a sub-folder; move them into one sub-folder per"):
         list_videos(tmp_path)

@@ -337,3 +337,27 @@ def test_two_extractions_into_one_folder_do_not_meet(videos: Path, tmp_path: Pat
         extract(videos, tmp_path / "out")
     extract(videos, tmp_path / "out")
     assert not (tmp_path / "out" / LOCK).exists()
+
+
+@pytest.mark.parametrize("family", ["", "a/b", "..", ".x", "a b"])
+def test_a_family_that_is_no_part_of_a_folder_name_is_refused(videos: Path, tmp_path: Path, family: str) -> None:
+    with pytest.raises(SettingError, match="becomes part of a folder's name"):
+        extract(videos, tmp_path / "out", family=family)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", [".", "data", "Class 0, etc/data"])
+def test_the_benchmark_may_not_lie_among_the_videos(videos: Path, out: str) -> None:
+    """Its folders would be taken for classes by the next extraction."""
+    before = sorted(videos.rglob("*"))
+    with pytest.raises(SettingError, match="lies in the folder of the videos; choose a folder outside"):
+        extract(videos, videos / out)
+    assert sorted(videos.rglob("*")) == before
+
+
+def test_when_too_little_is_left_the_first_loss_is_named(videos: Path, tmp_path: Path) -> None:
+    for path in videos.rglob("*.mp4"):
+        path.write_text("broken")
+    with pytest.raises(DataError, match=r"28 videos could not be used, the first is .*\.mp4: is broken") as caught:
+        extract(videos, tmp_path / "out")
+    assert str(caught.value).count("x0.mp4") == 1

@@ -38,10 +38,15 @@ def assign_splits(items: Sequence[VideoItem], *, unseen: Sequence[str] | None = 
         DataError: too few classes, or a seen class with too few clips.
         SettingError: `unseen` names no class, or contradicts the table.
     """
+    if seed < 0:
+        raise SettingError(f"seed is {seed}; it must be 0 or more")
     given = {item.split for item in items if item.split not in (None, *CLASS_MARKS)}
     if given:
         if unseen is not None:
-            raise SettingError("the table names a split for every video, so unseen classes cannot be chosen as well")
+            raise SettingError(
+                "the table names a split for every video, so unseen classes cannot be chosen as well; leave out the"
+                " unseen classes here, or the column 'split' there"
+            )
         check_splits(items)
         return list(items)
     clips: dict[str, list[VideoItem]] = defaultdict(list)
@@ -65,7 +70,9 @@ def _class_parts(names: Sequence[str], unseen: Sequence[str] | None, seed: int) 
     """Class name to `"T1"`, `"V"` or `"U"`."""
     least = 3 * _FEWEST
     if len(names) < least:
-        raise DataError(f"there are {len(names)} classes; training, validation and test need {least} at least")
+        raise DataError(
+            f"there are {len(names)} classes; training, validation and test need {least} at least; add classes"
+        )
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     if unseen is None:
         last = shuffled[-max(_FEWEST, round(_UNSEEN * len(names))) :]
@@ -90,7 +97,10 @@ def _class_splits(name: str, part: str, clips: Sequence[str]) -> dict[str, str]:
     if part == "U":
         return dict.fromkeys(clips, "stage_2_test_unseen")
     if len(clips) < _FEWEST:
-        raise DataError(f"class '{name}' has {len(clips)} video, but a class seen in training needs {_FEWEST} at least")
+        raise DataError(
+            f"class '{name}' has {len(clips)} video, but a class seen in training needs {_FEWEST} at least;"
+            " add videos or remove the class"
+        )
     held = max(1, round(_HELD_OUT * len(clips)))
     test, rest = clips[:held], clips[held:]
     splits = dict.fromkeys(test, "stage_2_test_seen")
@@ -116,7 +126,10 @@ def check_splits(items: Sequence[VideoItem]) -> None:
     )
     for split, found in (("stage_1_train", train), ("stage_1_val_unseen", validation), ("stage_2_test_unseen", test)):
         if len(found) < _FEWEST:
-            raise DataError(f"{split} has {len(found)} class(es) with usable videos, but needs {_FEWEST} at least")
+            raise DataError(
+                f"{split} has {len(found)} class(es) with usable videos, but needs {_FEWEST} at least; add videos, or"
+                " leave the splits to the program (no column 'split', no unseen classes)"
+            )
     _disjoint("stage_1_val_unseen", validation, "stage_1_train", train)
     _disjoint("stage_2_test_unseen", test, "training", train | validation)
     _inside("stage_1_val_seen", classes["stage_1_val_seen"], "stage_1_train", train)

@@ -111,7 +111,7 @@ class BuiltinExtractor(Extractor):
             audio = audio_rows(clip.audio, clip.audio_rate, segments)
         if clip.frames is not None and len(clip.frames):
             visual = visual_rows(clip.frames, self.config.frame_rate, segments)
-        short = ("short",) if seconds < 1 - slack else ()
+        short = ("shorter than a second",) if seconds < 1 - slack else ()
         return ClipFeatures(audio, visual, self.step_seconds, (*clip.info.warnings, *short))
 
     def silence(self, rows: int) -> FloatArray:

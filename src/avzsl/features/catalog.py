@@ -74,10 +74,10 @@ def list_videos(source: Path, skipped: list[Skipped] | None = None) -> list[Vide
         DataError: no such folder, no videos, a row that cannot be used (with its number), a class name that no file
             can have.
     """
-    source = Path(source)
+    source, skipped = Path(source), [] if skipped is None else skipped
     if source.is_dir():
         table = source / TABLE
-        rows = _read_table(table) if table.is_file() else list(_walk(source, [] if skipped is None else skipped))
+        rows = _read_table(table) if table.is_file() else list(_walk(source, skipped))
     elif source.is_file() and source.suffix.lower() in (".csv", ".tsv", ".txt"):
         rows = _read_table(source)
     elif source.is_file():
@@ -85,9 +85,18 @@ def list_videos(source: Path, skipped: list[Skipped] | None = None) -> list[Vide
     else:
         raise DataError(f"there is no folder or csv file {source}; check the path")
     if not rows:
-        raise DataError(f"{source} holds no videos; expected one sub-folder per class with video files in it")
+        raise DataError(f"{source} {_why_none(source, skipped)}")
     check_class_names((item.class_name for item in rows), source)
     return _with_unique_names(rows)
+
+
+def _why_none(source: Path, skipped: Sequence[Skipped]) -> str:
+    if source.is_file() or (source / TABLE).is_file():
+        return "has no rows below its header; write one row per video"
+    loose = sum(entry.path.parent == source and _is_media(entry.path) for entry in skipped)
+    if loose:
+        return f"holds {loose} videos, but none in a sub-folder; move them into one sub-folder per class"
+    return "holds no videos; expected one sub-folder per class with video files in it"
 
 
 def check_class_names(names: Iterable[str], where: Path) -> None:
@@ -161,28 +170,45 @@ def _read_table(path: Path) -> list[VideoItem]:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as 'CSV UTF-8'") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
         columns = [c.strip().lower() for c in reader.fieldnames or ()]
         for needed in ("path", "class"):
             if needed not in columns:
-                hint = "; separate columns with commas" if ";" in text[:200] or "\t" in text[:200] else ""
-                raise DataError(f"{path} has no column '{needed}' (it has: {', '.join(columns) or 'nothing'}){hint}")
+                raise DataError(
+                    f"{path} has no column '{needed}' (it has: {', '.join(columns) or 'nothing'}); the first row must"
+                    " be: path,class or path,class,split"
+                )
         reader.fieldnames = columns
-        rows = [_row(path, reader.line_num, row) for row in reader]
+        rows = [_row(path, reader.line_num, row) for row in reader if any(_filled(cell) for cell in row.values())]
     except csv.Error as error:
-        raise DataError(f"{path}: row {reader.line_num} is not csv ({error})") from error
+        raise DataError(f"{path}: row {reader.line_num} is not csv ({error}); correct or remove it") from error
     _check_table(path, rows)
     return [item for _, item in rows]
 
 
+def _delimiter(text: str) -> str:
+    """The comma, or what spreadsheets of many countries and .tsv files put in its place, as the header has it."""
+    header = text.split("\n", 1)[0]
+    return "," if "," in header else next((c for c in ";\t" if c in header), ",")
+
+
+def _filled(cell: str | list[str] | None) -> bool:
+    """Whether somebody wrote something; spreadsheets end tables with rows of empty cells."""
+    return any(part.strip() for part in cell) if isinstance(cell, list) else bool(cell and cell.strip())
+
+
 def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[int, VideoItem]:
+    if any(not isinstance(key, str) and _filled(value) for key, value in row.items()):
+        raise DataError(
+            f"{table}: row {number} has more cells than the first row; put a name that holds a comma in double quotes"
+        )
     values = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str) and _is_text(value)}
     given, class_name = values.get("path", ""), values.get("class", "")
     if not given or not class_name:
-        raise DataError(f"{table}: row {number} has no {'path' if not given else 'class'}")
+        raise DataError(f"{table}: row {number} has no {'path' if not given else 'class'}; fill it in or remove it")
     if "\0" in given:
-        raise DataError(f"{table}: row {number}: the path holds a NUL character")
+        raise DataError(f"{table}: row {number}: the path holds a NUL character; correct or remove the row")
     path = Path(given) if Path(given).is_absolute() else table.parent / given
     if not _is_file(path):
         raise DataError(f"{table}: row {number}: there is no file {path}; paths count from the table's folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avzsl.errors import MediaError, SettingError, nearest_name
+from avzsl.errors import DataError, MediaError, SettingError, nearest_name
 from avzsl.features._base import Extractor
 from avzsl.features.assignment import assign_splits, check_splits, split_classes
 from avzsl.features.benchmark import Contents, Extracted, replace_benchmark, write_benchmark
@@ -130,8 +131,11 @@ def extract_dataset(
     """
     if missing not in MISSING_POLICIES:
         raise SettingError(f"unknown policy '{missing}' for missing sound{nearest_name(missing, MISSING_POLICIES)}")
+    if family is not None and not re.fullmatch(r"\w[\w.+-]*", family):
+        raise SettingError(f"family '{family}' becomes part of a folder's name; use letters, digits, '_' and '-'")
     started = time.monotonic()
     out = Path(out).resolve()
+    _refuse_inside(out, videos)
     skipped: list[Skipped] = []
     items = list_videos(videos, skipped) if isinstance(videos, (str, Path)) else list(videos)
     items = assign_splits(items, unseen=unseen, seed=seed)
@@ -142,7 +146,7 @@ def extract_dataset(
         found = _extract_all(items, _ExtractOne(extractor, cache), workers, timeout, strict, skipped)
         policy = "error" if strict else missing
         usable = _with_both_modalities(items, found, extractor, policy, skipped)
-        check_splits([entry.item for entry in usable])
+        _check_what_is_left([entry.item for entry in usable], skipped)
         record = {"seed": seed, "missing": missing, "simulated": _is_generated(videos)}
         contents = Contents(usable, extractor, cache, vectors, phrases, skipped, record)
         layout = Layout(staging, family or extractor.name, given_stem=Layout(out).stem)
@@ -160,6 +164,23 @@ def extract_dataset(
         warnings=_lost_classes(items, usable),
         seconds=time.monotonic() - started,
     )
+
+
+def _refuse_inside(out: Path, videos: object) -> None:
+    """What is written below a folder of classes would be taken for a class the next time."""
+    if isinstance(videos, (str, Path)) and Path(videos).is_dir() and out.is_relative_to(Path(videos).resolve()):
+        raise SettingError(f"{out} lies in the folder of the videos; choose a folder outside of {videos}")
+
+
+def _check_what_is_left(items: Sequence[VideoItem], skipped: Sequence[Skipped]) -> None:
+    try:
+        check_splits(items)
+    except DataError as error:
+        lost = [entry for entry in skipped if entry.stage != "list"]
+        if not lost:
+            raise
+        first = f"{lost[0].path}: {lost[0].reason}"
+        raise DataError(f"{error}; {len(lost)} videos could not be used, the first is {first}") from error
 
 
 def _is_generated(videos: object) -> bool:
@@ -202,7 +223,9 @@ def _extract_all(
             if isinstance(result, MediaError):
                 if strict:
                     raise result
-                skipped.append(Skipped(item.path, "extract", str(result)))
+                # The path has a column of its own.
+                reason = str(result).removeprefix(str(item.path)).removeprefix(":").strip()
+                skipped.append(Skipped(item.path, "extract", reason))
             else:
                 found[item.name] = result
             running.advance(note=item.class_name)
@@ -228,7 +251,8 @@ def _with_both_modalities(
         if lacks_picture or (lacks_sound and not silent):
             reason = "has no picture" if lacks_picture else "has no sound"
             if missing == "error":
-                raise MediaError(f"{item.path} {reason}; leave it out or choose missing=skip or silence")
+                silence = "" if lacks_picture else " or 'silence'"
+                raise MediaError(f"{item.path} {reason}; leave it out, or choose 'skip'{silence} for missing sound")
             skipped.append(Skipped(item.path, "modality", reason))
             continue
         usable.append(Extracted(item, rows.file, silent))

@@ -93,7 +93,8 @@ class OpenMedia:
         """Warnings about damage met while decoding."""
         found = []
         if self.damaged:
-            found.append(f"{self.damaged} damaged packets were left out")
+            packets = "1 damaged packet was" if self.damaged == 1 else f"{self.damaged} damaged packets were"
+            found.append(f"{packets} left out")
         if self.stopped is not None:
             found.append(f"the file breaks off early ({self.stopped})")
         return tuple(found)
