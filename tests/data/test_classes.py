@@ -111,8 +111,9 @@ def test_class_ids_of_section_4(avca: Path, dataset: str, name: str, number: int
     assert read_class_index(Layout(avca / dataset)).ids([name], Path("x")) == [number]
 
 
-def test_case_is_ignored_for_ucf_and_not_for_vggsound(avca: Path) -> None:
-    ucf, vggsound = (read_class_index(Layout(avca / d)) for d in ("UCF", "VGGSound"))
+def test_case_is_ignored_for_ucf_and_activitynet_and_not_for_vggsound(avca: Path) -> None:
+    ucf, activitynet, vggsound = (read_class_index(Layout(avca / d)) for d in ("UCF", "ActivityNet", "VGGSound"))
+    assert activitynet.ids(["canoeing"], Path("x")) == [23]
     assert ucf.ids(["HandStandPushups"], Path("x")) == ucf.ids(["HandstandPushups"], Path("x"))
     with pytest.raises(DataError, match=r"'Wind Noise' is not in .*did you mean 'wind noise'"):
         vggsound.ids(["Wind Noise"], Path("x"))

@@ -345,6 +345,14 @@ def test_a_clip_that_is_trained_on_and_judged_is_warned_about(tiny_copy: Path) -
         load_benchmark(tiny_copy)
 
 
+def test_a_validation_clip_in_the_test_is_warned_about_since_stage_2_trains_on_it(tiny_copy: Path) -> None:
+    for folder in ("audio", "video"):
+        path = tiny_copy / "features" / "main_features" / folder / "stage_2_test_seen" / "siren.h5"
+        edit(path, video_urls=[f"stage_1_val_seen_siren_{i}" for i in range(6)])
+    with pytest.warns(UserWarning, match=r"6 clip\(s\) are both trained on and judged in stage 2, for example"):
+        load_benchmark(tiny_copy)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -187,6 +187,10 @@ def test_the_exact_search_is_at_least_as_good_as_the_grid(tiny_benchmark: TinyBe
     assert exact.gzsl.hm >= grid.gzsl.hm
     assert torch.equal(exact.curve.hm, grid.curve.hm)
     assert exact.bias == exact.biases["both"] == exact.gzsl.bias
+    scores = {"both": torch.tensor([[9.0, 0.0], [5.0, 1.0], [5.0, 0.0]])}  # all right between 4 and 5
+    labels, seen = torch.tensor([0, 1, 0]), torch.tensor([True, False])
+    found = {s: validate_scores(scores, labels, seen, ProtocolConfig(bias_search=s)) for s in ("grid", "exact")}
+    assert found["grid"].gzsl.hm == 0 and 4 < found["exact"].bias < 5 and found["exact"].gzsl.hm == 1
 
 
 def test_no_test_label_can_move_the_bias(tiny_benchmark: TinyBenchmark, method: TwoEars) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
+import re
 import shutil
 import signal
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,13 +26,17 @@ from avzsl.experiments.folder import check_folder
 from avzsl.experiments.result import Result, read_result
 from avzsl.experiments.run import choose_device, run_training
 from avzsl.experiments.settings import assemble
-from avzsl.features.store import read_class_file, write_class_file, write_word_vectors
+from avzsl.features.store import read_class_file, read_temporal_file, write_class_file, write_word_vectors
 from avzsl.files import LOCK, lock_folder
 from avzsl.layout import Layout
 from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import load_card
 from avzsl.training.interrupt import Interrupted
+from avzsl.training.stages import StageOptions
 from avzsl.types import ExtractorIdentity, TextVectors
+
+if TYPE_CHECKING:
+    from tests.conftest import TinyBenchmark
 
 FAST = {"epochs": 3, "batches": 4, "batch_size": 16, "learning_rate": 0.02}
 FILES = {
@@ -346,7 +353,11 @@ def test_what_the_user_says_wins_over_the_preset_and_the_preset_over_defaults() 
     assert (said.config.slots, said.config.encoder_dropout, said.train.epochs, said.train.batches) == (2, 0.25, 5, 500)
 
 
-def test_what_a_preset_says_of_segments_goes_when_averaged_features_are_asked_for() -> None:
+def test_what_a_preset_says_of_segments_goes_when_averaged_features_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    preset = {"data": {"temporal": True, "max_segments": 8}}
+    monkeypatch.setattr("avzsl.experiments.settings.load_preset", lambda method, name: deepcopy(preset))
     assert assemble("stft", preset="demo").data.max_segments == 8
     assert assemble("stft", preset="demo", options={"data": {"temporal": False}}).data.max_segments is None
 
@@ -365,11 +376,50 @@ def test_reference_mode_turns_its_quirks_on_and_changes_the_run(data: Path, tmp_
     assert by_name.quirks["text_by_rank"] is False
 
 
+@pytest.mark.parametrize("name", ["schedule_on_validation", "zero_is_unset"])
+def test_p4_and_p5_reach_the_stages_from_mode_and_from_single_switches(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def stages(build: Any, training: Any, score: Any, options: StageOptions) -> None:
+        reached = {"schedule_on_validation": options.live_plateau, "zero_is_unset": options.is_better(0.0, 0.0)}
+        raise AvzslError(str(sorted(key for key, on in reached.items() if on)))
+
+    monkeypatch.setattr("avzsl.experiments.run.fit_stages", stages)
+    for protocol, expected in (({}, []), ({"mode": "reference"}, ["schedule_on_validation", "zero_is_unset"])):
+        with pytest.raises(AvzslError, match=re.escape(str(expected))):
+            _run(data, tmp_path / "run", options={"protocol": protocol}, fresh=True)
+    with pytest.raises(AvzslError, match=re.escape(str([name]))):
+        _run(data, tmp_path / "run", options={"protocol": {name: True}}, fresh=True)
+
+
+def test_pickled_features_are_trained_on_and_judged_only_when_trusted(
+    tiny_benchmark: TinyBenchmark, toy: type[Method], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(tiny_benchmark.root, tmp_path / "Tiny"))
+    for path in sorted((root / "features" / "main_features_non_averaged").rglob("*.h5")):
+        clips = read_temporal_file(path)
+        content = {
+            "features": np.split(clips.data, clips.offsets[1:-1]),
+            "video_names": [n.encode() for n in clips.names],
+        }
+        path.with_suffix(".pkl").write_bytes(pickle.dumps(content, 2))
+        path.unlink()
+    average = {"temporal": True, "max_segments": 1}
+    with pytest.raises(DataError, match="--trust"):
+        _run(root, tmp_path / "run", options={"data": average})
+    result = _run(root, tmp_path / "run", options={"data": average | {"trust": True}})
+    with pytest.raises(DataError, match="--trust"):
+        evaluate_run(tmp_path / "run", root, device="cpu")
+    again = evaluate_run(tmp_path / "run", root, device="cpu", trust=True)
+    assert (again.same_data, again.hm, again.zsl) == (True, result.hm, result.zsl)
+
+
 def test_evaluating_a_run_on_its_own_data_gives_its_numbers(data: Path, tmp_path: Path) -> None:
     result = _run(data, tmp_path / "run")
     again = evaluate_run(tmp_path / "run", data, device="cpu")
     assert again.same_data
-    _run(data, tmp_path / "single", assignments=["text_lookup=by_set_order"])
+    single = _run(data, tmp_path / "single", assignments=["text_lookup=by_set_order"])
+    assert [name for name, on in single.quirks.items() if on] == ["text_by_set_order"]
     assert evaluate_run(tmp_path / "single", data, device="cpu").same_data
     names = ("seen", "unseen", "hm", "zsl", "zsl_chance", "bias", "fingerprint", "evaluated")
     assert [getattr(again, n) for n in names] == [getattr(result, n) for n in names]
@@ -430,6 +480,10 @@ def test_what_a_killed_process_left_behind_is_no_obstacle_and_goes(data: Path, t
     (tmp_path / "run" / ".settings.json.abc.partial.json").write_text("{")
     _run(data, tmp_path / "run")
     assert set(_hashes(tmp_path / "run")) == FILES
+    (tmp_path / "run" / "state").mkdir()
+    (tmp_path / "run" / "state" / "state.safetensors").write_text("killed after the result was written")
+    assert not _run(data, tmp_path / "run").trained
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
 
 
 def test_a_preset_refuses_features_it_was_not_made_for(data: Path, tmp_path: Path) -> None:

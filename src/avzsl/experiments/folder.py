@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -71,7 +72,8 @@ def tidy(folder: Path) -> None:
     shutil.rmtree(folder / "state", ignore_errors=True)
     for path in folder.iterdir():
         if _is_leftover(path) and path.name != LOCK:  # the lock is ours until the end
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _is_leftover(path: Path) -> bool:

@@ -37,6 +37,7 @@ from avzsl.files import hash_bytes, lock_folder, read_json
 from avzsl.methods._base import METHODS, Method
 from avzsl.methods._checkpoint import ModelCard, save_model
 from avzsl.training.stages import Fitted, Score, StageOptions, fit_stages
+from avzsl.training.state import STATE
 from avzsl.types import BiasCurve, Gzsl
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -89,6 +90,8 @@ def run_training(
     }
     if (folder / RESULT).is_file() and not fresh:  # a finished run may lie where nobody can write
         claim_folder(folder, record, fresh=False)
+        if (folder / STATE).is_file():  # it was killed between the result and the tidying
+            tidy(folder)
         return replace(read_result(folder), trained=False)
     with lock_folder(folder):
         claim_folder(folder, record, fresh=fresh)
