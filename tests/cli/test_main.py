@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def test_help_needs_neither_torch_nor_other_heavy_packages() -> None:
     ("arguments", "message"),
     [
         (["trian"], "unknown verb 'trian'; did you mean 'train'? (see 'avzsl --help')"),
-        (["zzz"], "unknown verb 'zzz'; choose one of: evaluate"),
+        (["zzz"], "unknown verb 'zzz'; choose one of: demo, evaluate"),
         (["train"], "METHOD"),
         (["train", "toy", "--out", "x"], "--data"),
         (["train", "toy", "--bogus"], "--bogus"),
@@ -351,7 +352,9 @@ def test_a_broken_video_is_named_and_the_exit_code_tells(
     (tmp_path / "one.mp4").write_text("1")
     videos = [str(tmp_path / "absent.mp4"), str(tmp_path / "one.mp4")]
     assert main(["predict", str(run), *videos, "--workers", "0"]) == 1
-    out = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr()
+    assert printed.err == "error: 1 of 2 files could not be read; their reasons are above\n"
+    out = printed.out.splitlines()
     assert out[:2] == [videos[0], "  not read: there is no such file"]
     assert out[2] == videos[1]
 
@@ -363,7 +366,7 @@ def test_a_broken_video_is_named_and_the_exit_code_tells(
         (["--classes", ""], "the class list is empty"),
         (["--classes", "@nothing.txt"], "check the path after @"),
         (["--classes", "apple", "--unseen-only"], "leave out --unseen-only"),
-        (["--top-k", "0"], "k is 0"),
+        (["--top-k", "0"], "k is 0; ask for at least one class"),
         (["--bias", "nan"], "bias is nan"),
         (["--timeout", "0", "--workers", "1"], "timeout"),
     ],
@@ -374,3 +377,57 @@ def test_a_wrong_prediction_request_is_one_line(
     (tmp_path / "one.mp4").write_text("1")
     line = _error(capsys, ["predict", str(run), str(tmp_path / "one.mp4"), "--workers", "0", *arguments])
     assert message in line
+
+
+def test_a_stop_says_whether_the_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avzsl.report.write_report", stop)
+    monkeypatch.setattr("avzsl.world.render.generate_world", stop)
+    assert main(["report", "x"]) == main(["world", "x"]) == 130
+    assert capsys.readouterr().err == "stopped\nstopped; the same command goes on where it was\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+def test_a_request_to_end_is_a_stop_and_leaves_no_half_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "avzsl", "world", str(tmp_path / "w"), "--classes", "12", "--clips", "40"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        while not list(tmp_path.rglob("*.mp4")):
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.terminate()
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "stopped; the same command goes on where it was\n")
+    assert not list(tmp_path.rglob("*.partial*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_trouble(closed: str) -> None:
+    result = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m avzsl methods {closed}"], capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("stft" in result.stdout) == (not closed.startswith(">&-"))
+
+
+@pytest.mark.parametrize("verb", ["extract", "train"])
+def test_a_finished_step_names_the_next_one(
+    verb: str, data: Path, readable: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my runs"
+    if verb == "extract":
+        for name in ("a", "b", "c", "d", "e", "f"):
+            (tmp_path / "videos" / name).mkdir(parents=True)
+            for clip in range(3):
+                (tmp_path / "videos" / name / f"{clip}.mp4").write_text(str(clip))
+        arguments = ["extract", str(tmp_path / "videos"), "--extractor", "toy-extractor", "--text", "hash-ngram"]
+        assert main([*arguments, "--workers", "0", "--out", str(out)]) == 0
+        expected = f"  next: avzsl train stft --preset demo --data '{out}' --out 'runs/my runs'"
+    else:
+        assert main(["train", "toy", "--data", str(data), "--out", str(out), *FAST]) == 0
+        expected = f"  next: avzsl report '{out}'"
+    assert capsys.readouterr().out.splitlines()[-1] == expected

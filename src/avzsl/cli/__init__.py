@@ -10,9 +10,10 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
-from avzsl.cli._stop import Stopped
+from avzsl.cli._stop import Stopped, heed_sigterm
 from avzsl.errors import AvzslError, nearest_name
 
 # Name of a verb = name of its module and of the function in it.
@@ -22,7 +23,9 @@ VERBS = ("demo", "world", "extract", "train", "evaluate", "predict", "profile", 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with warnings.catch_warnings():
+    # A service may have closed them; then there is nobody to tell.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    with heed_sigterm(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
@@ -47,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail("out of memory; a smaller batch_size or fewer segments (--set max_segments=...) need less")
         except Exception as error:
             return _usage_or_crash(error)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _usage_or_crash(error: Exception) -> int:

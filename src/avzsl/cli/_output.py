@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,11 @@ def print_scores(scores: Mapping[str, float], title: str) -> None:
     for key, name in (("seen", "seen (S)"), ("unseen", "unseen (U)"), ("hm", "HM"), ("zsl", "ZSL")):
         chance = f"   chance {scores['zsl_chance']:.2f}" if key == "zsl" else ""
         print(f"  {name:<12}{scores[key]:6.2f} %{chance}")
+
+
+def print_next(*words: object) -> None:
+    """The command that a newcomer would give now."""
+    print(f"  next: {shlex.join(str(word) for word in words)}")
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

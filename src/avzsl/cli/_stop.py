@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
+
+# Verbs that keep what they have done; the others begin anew.
+_CONTINUED = ("demo", "world", "extract", "train")
 
 
 class Stopped(Exception):  # noqa: N818 - stopping is no error
@@ -19,6 +25,20 @@ def telling(verb: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return verb(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            raise Stopped(str(stop) or "stopped; the same command goes on where it was") from stop
+            kept = verb.__name__ in _CONTINUED
+            raise Stopped(str(stop) or f"stopped{'; the same command goes on where it was' if kept else ''}") from stop
 
     return run
+
+
+@contextlib.contextmanager
+def heed_sigterm() -> Iterator[None]:
+    """Let a cluster's request to end (SIGTERM) be what Ctrl-C is, so that nothing half-written stays."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

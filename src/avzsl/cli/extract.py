@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from avzsl.cli._options import Json, Quiet
-from avzsl.cli._output import print_json
+from avzsl.cli._output import print_json, print_next
 from avzsl.cli._progress import show_progress
 
 
@@ -70,11 +70,12 @@ def extract(
     if json:
         print_json(asdict(found))
         return
-    print(f"{found.clips} videos of {len(found.classes)} classes in {found.out} ({found.seconds:.0f} s)")
+    print(f"{found.clips} videos of {len(found.classes)} classes in {out} ({found.seconds:.0f} s)")
     print(f"  {found.cached} were extracted before, {found.filled} got silence, {len(found.skipped)} left out")
     for skipped in found.skipped[:10]:
         print(f"  left out {skipped.path}: {skipped.reason}")
     if len(found.skipped) > 10:
-        print(f"  and {len(found.skipped) - 10} more, see {found.out / 'skipped.csv'}")
+        print(f"  and {len(found.skipped) - 10} more, see {out / 'skipped.csv'}")
     for note in found.warnings:
         print(f"  note: {note}")
+    print_next("avzsl", "train", "stft", "--preset", "demo", "--data", out, "--out", f"runs/{found.out.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,7 +65,9 @@ def predict(
     else:
         for prediction in found:
             _show(prediction)
-    if any(prediction.error is not None for prediction in found):
+    broken = sum(prediction.error is not None for prediction in found)
+    if broken:
+        print(f"error: {broken} of {len(found)} files could not be read; their reasons are above", file=sys.stderr)
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avzsl.cli._options import Data, Device, Json, Quiet, Trust
-from avzsl.cli._output import print_json, print_scores
+from avzsl.cli._output import print_json, print_next, print_scores
 from avzsl.cli._progress import show_progress
 
 if TYPE_CHECKING:
@@ -84,3 +84,4 @@ def _show(result: Result, out: Path) -> None:
     if result.simulated:
         print("  the videos are generated; these numbers say nothing about real ones")
     print(f"  {result.seconds:.0f} s; digest {result.digest}; everything is in {out}")
+    print_next("avzsl", "report", out)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from avzsl.cli._options import Json, Quiet
-from avzsl.cli._output import print_json
+from avzsl.cli._output import print_json, print_next
 from avzsl.cli._progress import show_progress
 
 
@@ -43,3 +43,4 @@ def world(
     print(f"{sum(made.splits.values())} videos of {made.classes} classes in {made.out} ({made.size / 1e6:.1f} MB)")
     print(f"  {made.rendered} rendered in {made.seconds:.0f} s, {made.kept} were there already")
     print("  classes: " + ", ".join(f"{count} {part}" for part, count in made.parts.items()))
+    print_next("avzsl", "extract", out, "--out", "data/World")

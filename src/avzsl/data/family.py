@@ -29,7 +29,10 @@ def find_dataset(root: Path) -> Layout:
     if not _is_dataset(root):
         inside = sorted(path for path in root.iterdir() if path.is_dir() and _is_dataset(path))
         if not inside:
-            raise DataError(f"{root} is no benchmark folder: neither it nor a folder in it has '{_CLASS_FOLDERS[0]}'")
+            raise DataError(
+                f"{root} is no benchmark folder: neither it nor a folder in it has '{_CLASS_FOLDERS[0]}';"
+                " 'avzsl extract' makes one from videos"
+            )
         if len(inside) > 1:
             raise DataError(f"{root} holds several benchmarks; give one of: {', '.join(str(path) for path in inside)}")
         root = inside[0]

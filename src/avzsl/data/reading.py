@@ -169,7 +169,8 @@ def _missing_folder(layout: Layout, folder: Path, modality: str, temporal: bool)
     if not base.is_dir():
         families = sorted(p.name for p in (layout.root / "features").glob("*_features"))
         found = f" (there is: {', '.join(families)})" if families else ""
-        return f"there is no folder {base}{found}; download the features or extract them"
+        named = f"ask for family '{families[0].removesuffix('_features')}', or " if families else ""
+        return f"there is no folder {base}{found}; {named}download the features or extract them"
     if not (base / FOLDERS[modality]).is_dir():
         return f"{base} has no {modality} features (folder '{FOLDERS[modality]}'); download or extract them"
     return f"there is no folder {folder}; download the features of this split or extract them again"

@@ -236,6 +236,8 @@ def _serve(function: Callable[[Any], Any], pipe: Any, inherited: list[Any]) -> N
         other.close()
     # Ctrl-C reaches the whole group; the parent alone decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A fork inherits what its parent does on a request to end; a child just ends.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if "torch" in sys.modules:
         # The parent's OpenMP threads do not exist here; a parallel region would wait for them for ever.
         sys.modules["torch"].set_num_threads(1)

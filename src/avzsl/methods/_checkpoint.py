@@ -197,7 +197,7 @@ def check_extractor(card: ModelCard, identity: ExtractorIdentity, where: str) ->
     )
 
 
-_AGAIN = "train the model again, or copy its folder again"
+_AGAIN = "train the model again with --fresh, or copy its folder again"
 
 
 def _own(value: Tensor) -> Tensor:

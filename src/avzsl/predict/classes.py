@@ -118,8 +118,10 @@ def _check_names(names: Sequence[str]) -> None:
     for name in names:
         other = taken.get(_fold(name))
         if other is not None:
-            written = f"'{name}' is given twice" if name == other else f"'{other}' and '{name}' are the same class"
-            raise SettingError(f"class {written}; name each class once")
+            written = (
+                f"class '{name}' is given twice" if name == other else f"'{other}' and '{name}' are the same class"
+            )
+            raise SettingError(f"{written}; name each class once")
         taken[_fold(name)] = name
 
 
