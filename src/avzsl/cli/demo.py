@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +31,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the world and of the training.")] = 0,
     text: Annotated[str, typer.Option(help="Encoder of the class names: minilm or hash-ngram.")] = "minilm",
     workers: Annotated[int | None, typer.Option(help="Processes; the number of cores when absent.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of STFT's training. Repeatable.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,41 +50,53 @@ def demo(
     shown = not (quiet or json)
     stages = _Stages(shown)
     with show_progress(quiet=quiet):
-        found = _run(out, classes, clips, seed, text, _cores() if workers is None else workers, stages)
+        made = _make_data(out, classes, clips, seed, text, _cores() if workers is None else workers, stages)
+        found = _learn(out, made, seed, settings or (), stages)
     if json:
         print_json(found["json"])
         return
     _show(found, out)
 
 
-def _run(out: Path, classes: int, clips: int, seed: int, text: str, workers: int, stages: _Stages) -> dict[str, Any]:
-    from avzsl.experiments.run import run_training
+def _make_data(
+    out: Path, classes: int, clips: int, seed: int, text: str, workers: int, stages: _Stages
+) -> tuple[Path, Path]:
+    """Videos and features; returns their folders."""
     from avzsl.features._base import create_extractor
     from avzsl.features.pipeline import extract_dataset
     from avzsl.features.text import create_text_encoder
-    from avzsl.files import write_json
-    from avzsl.report import write_report
     from avzsl.world.render import generate_world
 
-    videos, data, run = out / "world", out / "data", out / "stft"
-    with stages.stage(f"render {classes * clips} videos of {classes} classes"):
+    videos, data = out / "world", out / "data" / "DemoWorld"
+    with stages.stage("render", f"{classes * clips} videos of {classes} classes"):
         generate_world(videos, classes=classes, clips=clips, seed=seed, workers=workers)
-    with stages.stage("extract features"):
+    with stages.stage("extract", "features"):
         extract_dataset(
             videos, data, extractor=create_extractor("builtin"), text_encoder=create_text_encoder(text), workers=workers
         )
-    with stages.stage("fit the linear baseline"):
+    return videos, data
+
+
+def _learn(out: Path, made: tuple[Path, Path], seed: int, settings: Sequence[str], stages: _Stages) -> dict[str, Any]:
+    """Baselines, STFT, names for unseen videos, report, and `result.json`."""
+    from avzsl.experiments.run import run_training
+    from avzsl.files import write_json
+    from avzsl.report import write_report
+
+    videos, data = made
+    run = out / "stft"
+    with stages.stage("baselines", "ridge regression from audio, from pictures, from both"):
         ridge = {
             modality: run_training(
                 data, "ridge", out=out / f"ridge-{modality}", assignments=[f"method.modality={modality}"], seed=seed
             )
             for modality in MODALITIES
         }
-    with stages.stage("train STFT in two stages"):
-        result = run_training(data, "stft", preset="demo", out=run, seed=seed)
-    with stages.stage("name videos of unseen classes"):
+    with stages.stage("train", "STFT in two stages"):
+        result = run_training(data, "stft", preset="demo", out=run, assignments=settings, seed=seed)
+    with stages.stage("predict", "names of videos of unseen classes"):
         named = _name_unseen(run, videos)
-    with stages.stage("write the report"):
+    with stages.stage("report", "scores, curves, spikes, pictures"):
         _inspect(run, data, videos, ridge)
         report = write_report(run, out / "report.html")
     record = result.as_dict() | {
@@ -92,7 +107,7 @@ def _run(out: Path, classes: int, clips: int, seed: int, text: str, workers: int
         "run": str(run),
     }
     write_json(out / "result.json", record)
-    return {"json": record, "result": result, "ridge": ridge, "named": named, "report": report}
+    return {"json": record, "result": result, "ridge": ridge, "named": named, "report": report, "data": data}
 
 
 def _name_unseen(run: Path, videos: Path) -> list[tuple[str, Prediction]]:
@@ -141,17 +156,13 @@ def _show(found: dict[str, Any], out: Path) -> None:
     seconds = found["json"]["stage_seconds"]
     print(f"\n{sum(seconds.values()):.0f} s: " + ", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items()))
     print("written:")
-    for path in (found["report"], out / "result.json", out / "world", out / "data", out / "stft"):
+    for path in (found["report"], out / "result.json", out / "world", found["data"], out / "stft"):
         print(f"  {path}")
-    name = sorted(path.name for path in (out / "world").iterdir() if path.is_dir())[0]
+    video = found["named"][0][1].path
     print("next:")
-    print(f'  avzsl predict {out / "stft"} "{_first_video(out / "world" / name)}" --classes "{name}, barking dog"')
-    print(f"  avzsl train stft --preset demo --data {out / 'data'} --out {out / 'no-spikes'} --set paths=transformer")
+    print(f'  avzsl predict {out / "stft"} "{video}" --classes "{found["named"][0][0]}, barking dog"')
+    print(f"  avzsl train stft --preset demo --data {found['data']} --out {out / 'no-spikes'} --set paths=transformer")
     print("  avzsl extract YOUR_VIDEOS --out data/mine      (one folder per class)")
-
-
-def _first_video(folder: Path) -> Path:
-    return min(folder.glob("*.mp4"))
 
 
 def _cores() -> int:
@@ -165,10 +176,10 @@ class _Stages:
         self.shown, self.seconds = shown, dict[str, float]()
 
     @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, what: str) -> Iterator[None]:
         """One stage; its time counts only when it ends well."""
         if self.shown:
-            print(f"{len(self.seconds) + 1}/6 {name}", flush=True)
+            print(f"{len(self.seconds) + 1}/6 {name}: {what}", flush=True)
         started = time.monotonic()
         yield
-        self.seconds[name.split(" ")[0]] = round(time.monotonic() - started, 2)
+        self.seconds[name] = round(time.monotonic() - started, 2)

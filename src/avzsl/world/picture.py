@@ -23,7 +23,7 @@ _COLOURS = {
     "turquoise": (176, 0.8, 0.85),
 }
 _HUE_JITTER = 7.0
-# Share of clips in which another coloured shape plays beside the one that counts, and its radius as a share of the usual.
+# Share of clips with a second coloured shape beside the one that counts, and its radius as a share of the usual.
 COMPANY_SHARE = 0.75
 _COMPANY_RADIUS = (0.35, 0.6)
 _NOISE_MARGIN = 32

@@ -109,7 +109,8 @@ def _company(sound: Sound, generator: np.random.Generator, times: Floats, rate: 
 
 def _level(wave: Floats) -> Floats:
     """The wave at unit level."""
-    return wave * np.float32(1 / max(1e-6, float(np.sqrt(np.mean(wave**2)))))
+    levelled: Floats = wave * np.float32(1 / max(1e-6, float(np.sqrt(np.mean(wave**2)))))
+    return levelled
 
 
 def _tone(timbre: _Timbre, pitch: float, generator: np.random.Generator, times: Floats, rate: int) -> Floats:
