@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from avzsl.errors import MediaError
 from avzsl.features._base import create_extractor
+from avzsl.features.builtin import VERSION, BuiltinExtractor
+from avzsl.media.decode import MediaClip, MediaInfo
 from avzsl.media.encode import write_clip
 
 pytest.importorskip("av")
@@ -65,6 +69,66 @@ def test_a_broken_file_is_a_media_error(tmp_path: Path) -> None:
         create_extractor("builtin").extract(tmp_path / "a.mp4")
 
 
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniform in [-1, 1); made of raw bits because numpy promises the same stream for these only."""
+    bits = np.random.PCG64(seed).random_raw(int(np.prod(shape)))
+    return (bits >> np.uint64(11)).reshape(shape) * 2.0**-52 - 1
+
+
+def synthetic() -> MediaClip:
+    """Six seconds by formula, so that no codec stands between: shapes that move and fade, over a chirp with beats.
+
+    Noise, faint colours and a quiet passage are there because thresholds of the extractor only show beside them.
+    """
+    y, x = np.mgrid[0:96, 0:96].astype(np.float64)
+    frames = np.empty((72, 96, 96, 3), np.uint8)
+    for t, frame in enumerate(frames):
+        picture = np.stack([60 + 0.2 * x, 70 + 0.1 * y, np.full_like(x, 80)], axis=-1)
+        across = x - (48 + 20 * np.sin(2 * np.pi * t / 18))
+        inside = np.hypot(across, y - 40) < 14 if t < 36 else np.maximum(abs(across), abs(y - 56)) < 11
+        picture[inside] = ((210, 50, 40), (40, 160, 220), (125, 105, 110), (100, 88, 88), (70, 90, 70), (90, 90, 90))[
+            t // 12
+        ]
+        frame[:] = np.clip(picture + 5 * noise(t, picture.shape), 0, 255).astype(np.uint8)
+    time = np.arange(6 * RATE) / RATE
+    tone = sum(np.sin(2 * np.pi * k * (300 * time + 40 * time**2)) / k for k in (1, 2, 3, 5))
+    loudness = np.where(time < 4, 0.25, 0.004) * np.exp(-6 * (time % 0.4))
+    audio = (loudness * tone + 0.003 * noise(99, time.shape)).astype(np.float32)
+    info = MediaInfo(Path("synthetic"), True, True, 96, 96, 12.0, 72, 6.0, RATE, 1, 6.0)
+    return MediaClip(info, frames, 12.0, audio, RATE)
+
+
+def test_numbers_do_not_change_without_a_new_version() -> None:
+    """Features and models carry the version; old ones must never meet numbers that are made in another way.
+
+    When this fails and the change is wanted: raise VERSION in builtin.py, run `python tests/features/test_builtin.py`,
+    which writes the numbers of the new version beside the old ones, and commit both.
+    """
+    path = GOLDEN / f"builtin-{VERSION}.json"
+    assert path.is_file(), f"no golden numbers of version {VERSION}; write them with: python {Path(__file__).name}"
+    golden, found = json.loads(path.read_text()), computed()
+    assert found["identity"] == golden["identity"]
+    for modality in ("audio", "visual", "silence"):
+        np.testing.assert_allclose(
+            found[modality],
+            golden[modality],
+            rtol=1e-4,
+            atol=1e-5,
+            err_msg=f"{modality} rows are others than version {VERSION} gave; raise VERSION in builtin.py",
+        )
+
+
+def computed() -> dict[str, Any]:
+    extractor = BuiltinExtractor()
+    features = extractor.describe(synthetic())
+    rows = {"audio": features.audio, "visual": features.visual, "silence": extractor.silence(1)}
+    plain = {name: [[float(f"{v:.7g}") for v in row] for row in values.tolist()] for name, values in rows.items()}
+    return {"identity": extractor.identity.as_dict(), **plain}
+
+
 @pytest.mark.slow
 def test_attributes_of_generated_clips_can_be_read_off_by_a_linear_rule() -> None:
     """Every attribute of the world is read from averaged rows of new clips by ridge regression."""
@@ -105,3 +169,8 @@ def test_attributes_of_generated_clips_can_be_read_off_by_a_linear_rule() -> Non
             weights = np.linalg.solve(gram, data[:train].T @ target[:train])
             right = (data[train:] @ weights).argmax(axis=1) == chosen[name][train:]
             assert right.mean() > 0.9, f"{name}: {right.mean():.2f}"
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    (GOLDEN / f"builtin-{VERSION}.json").write_text(json.dumps(computed()) + "\n")
