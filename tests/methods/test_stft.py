@@ -78,7 +78,7 @@ def test_vggsound_preset_stays_within_ten_percent_of_the_published_size() -> Non
 @pytest.mark.parametrize("name", preset_names("stft"))
 def test_presets_name_known_sections_and_consistent_numbers(name: str) -> None:
     sections = load_preset("stft", name)
-    assert set(sections) <= {"method", "train", "data", "paper", "paper_cls"}
+    assert set(sections) <= {"method", "train", "data", "protocol", "paper", "paper_cls"}
     for section in ("paper", "paper_cls"):
         if section in sections:
             seen, unseen, hm = (sections[section][key] for key in ("seen", "unseen", "hm"))
