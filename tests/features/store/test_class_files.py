@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -158,3 +160,25 @@ def test_a_dataset_without_a_shape_or_a_group_in_its_place_is_named(tmp_path: Pa
                 file.create_group(name)
         with pytest.raises(DataError, match=message):
             read_class_file(path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_an_output_error_and_no_crash(tmp_path: Path) -> None:
+    """HDF5's own writer cannot close a file on a full disk, and ends the process with a segmentation fault."""
+    code = f"""
+import pathlib
+import numpy as np
+from avzsl.errors import OutputError
+from avzsl.features.store import write_class_file
+from avzsl.types import ExtractorIdentity
+real = pathlib.Path.write_bytes
+pathlib.Path.write_bytes = lambda self, data: real(pathlib.Path("/dev/full"), data)
+try:
+    write_class_file(pathlib.Path({str(tmp_path / "a.h5")!r}), np.ones((2, 3)), ["a", "b"], ExtractorIdentity("toy"))
+except OutputError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "a.h5: No space left on device; free some disk space" in result.stdout
+    assert list(tmp_path.iterdir()) == []

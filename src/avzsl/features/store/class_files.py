@@ -82,11 +82,18 @@ def check_same_clips(audio: Path, audio_names: Sequence[str], visual: Path, visu
 
 @contextlib.contextmanager
 def new_hdf5(path: Path) -> Iterator[Any]:
-    """An HDF5 file that appears at `path` when the block ends well."""
+    """An HDF5 file that appears at `path` when the block ends well.
+
+    It is made in memory: when the disk is full, HDF5 cannot close its own file and crashes the process later.
+    """
     import h5py
 
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with h5py.File(Path(path).name, "w", driver="core", backing_store=False) as file:
         yield file
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
