@@ -361,3 +361,17 @@ def test_when_too_little_is_left_the_first_loss_is_named(videos: Path, tmp_path:
     with pytest.raises(DataError, match=r"28 videos could not be used, the first is .*\.mp4: is broken") as caught:
         extract(videos, tmp_path / "out")
     assert str(caught.value).count("x0.mp4") == 1
+
+
+def test_a_full_disk_names_the_file_as_the_user_knows_it(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *rest: Any) -> None:
+        raise OutputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("avzsl.features.benchmark.write_class_file", full)
+    out = tmp_path / "out"
+    with pytest.raises(OutputError) as caught:
+        extract(videos, out)
+    assert str(caught.value).startswith(f"cannot write {out / 'features' / 'toy_features' / 'audio'}")
+    assert [p.name for p in out.iterdir()] == [".avzsl-cache"]

@@ -97,6 +97,11 @@ def _replace(out: Path) -> Iterator[Path]:
         if staging is not None:
             _restore(staging, out)
         raise OutputError(f"cannot write {out}: {reason(error)}; check the folder and its disk") from error
+    except OutputError as error:
+        # Where it is built is nobody's business.
+        if staging is None:
+            raise
+        raise OutputError(str(error).replace(str(staging / "new"), str(out))) from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
