@@ -92,7 +92,7 @@ def _learn(out: Path, made: tuple[Path, Path], seed: int, settings: Sequence[str
             )
             for modality in MODALITIES
         }
-    with stages.stage("train", "STFT in two stages"):
+    with stages.stage("train", "STFT in two stages"), _one_thread():
         result = run_training(data, "stft", preset="demo", out=run, assignments=settings, seed=seed)
     with stages.stage("predict", "names of videos of unseen classes"):
         named = _name_unseen(run, videos)
@@ -163,6 +163,19 @@ def _show(found: dict[str, Any], out: Path) -> None:
     print(f'  avzsl predict {out / "stft"} "{video}" --classes "{found["named"][0][0]}, barking dog"')
     print(f"  avzsl train stft --preset demo --data {found['data']} --out {out / 'no-spikes'} --set paths=transformer")
     print("  avzsl extract YOUR_VIDEOS --out data/mine      (one folder per class)")
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A model this small gains little from a second thread, and loses much where another program wants that core."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cores() -> int:
