@@ -101,7 +101,10 @@ def test_an_interrupted_world_is_finished_and_whole_clips_are_kept(
     assert not (tmp_path / "videos.csv").exists()
     monkeypatch.setattr(render, "_render", original)
     kept = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.mp4")}
+    torn = next(iter(kept)).parent / ".c000_001.mp4.x1.partial.mp4"  # as a killed process leaves it
+    torn.write_bytes(b"half")
     summary = _make(tmp_path)
+    assert not torn.exists()
     assert (summary.kept, summary.rendered) == (7, 33)
     assert all(p.stat().st_mtime_ns == time for p, time in kept.items())
     assert _bytes(tmp_path) == _bytes(world)
@@ -143,7 +146,7 @@ def test_a_damaged_card_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"classes": 9}, {"classes": 201}, {"clips": 3}, {"seed": -1}, {"seconds": 0.5}, {"seconds": float("nan")}]
+    "bad", [{"classes": 9}, {"classes": 201}, {"clips": 3}, {"clips": 0}, {"seed": -1}, {"seconds": 0.5}, {"seconds": float("nan")}]
 )
 def test_senseless_settings_are_refused_before_anything_is_written(tmp_path: Path, bad: dict[str, object]) -> None:
     with pytest.raises(SettingError):

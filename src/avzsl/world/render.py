@@ -15,13 +15,13 @@ import numpy as np
 
 from avzsl import progress
 from avzsl.errors import DataError, OutputError, SettingError
-from avzsl.files import read_json, write_json, write_text
+from avzsl.files import lock_folder, read_json, write_json, write_text
 from avzsl.media.encode import write_clip
 from avzsl.media.isolate import run_isolated
 from avzsl.world.picture import draw_frames
 from avzsl.world.scenes import PARTS, Look, SceneClass, Sound, choose_classes
 from avzsl.world.sound import play
-from avzsl.world.split import split_of
+from avzsl.world.split import FEWEST_CLIPS, split_of
 
 # Raised whenever the same seed gives other clips than before.
 VERSION = 1
@@ -95,6 +95,8 @@ def generate_world(
     out = Path(out)
     if seed < 0:
         raise SettingError(f"seed must be 0 or more, not {seed}")
+    if clips < FEWEST_CLIPS:
+        raise SettingError(f"a world needs at least {FEWEST_CLIPS} clips per class, not {clips}")
     if not _SHORTEST <= seconds <= _LONGEST:
         raise SettingError(f"clips must be {_SHORTEST:g} to {_LONGEST:g} seconds long, not {seconds}")
     chosen = choose_classes(classes, np.random.default_rng([seed, 0]))
@@ -104,13 +106,15 @@ def generate_world(
         _Job(out / place, scene.look, scene.sound, (seed, zlib.crc32(scene.name.encode()), clip), seconds)
         for place, scene, clip, _ in places
     ]
-    missing = [job for job in jobs if not _complete(job.path)]
-    for _, result in progress.track(
-        run_isolated(_render, missing, workers=workers, timeout=_PATIENCE), "render", total=len(missing)
-    ):
-        if isinstance(result, Exception):
-            raise result
-    _write_lists(out, chosen, places)
+    with lock_folder(out):
+        _sweep(out)
+        missing = [job for job in jobs if not _complete(job.path)]
+        for _, result in progress.track(
+            run_isolated(_render, missing, workers=workers, timeout=_PATIENCE), "render", total=len(missing)
+        ):
+            if isinstance(result, Exception):
+                raise result
+        _write_lists(out, chosen, places)
     splits: dict[str, int] = {}
     for *_, split in places:
         splits[split] = splits.get(split, 0) + 1
@@ -177,6 +181,12 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     if strange:
         raise OutputError(f"{out} is not empty and is not a generated world; choose a new or an empty folder")
     write_json(card, settings)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run left half-written."""
+    for partial in out.glob("*/.*.partial.mp4"):
+        partial.unlink(missing_ok=True)
 
 
 def _complete(path: Path) -> bool:
