@@ -146,7 +146,16 @@ def test_a_damaged_card_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"classes": 9}, {"classes": 201}, {"clips": 3}, {"clips": 0}, {"seed": -1}, {"seconds": 0.5}, {"seconds": float("nan")}]
+    "bad",
+    [
+        {"classes": 9},
+        {"classes": 201},
+        {"clips": 3},
+        {"clips": 0},
+        {"seed": -1},
+        {"seconds": 0.5},
+        {"seconds": float("nan")},
+    ],
 )
 def test_senseless_settings_are_refused_before_anything_is_written(tmp_path: Path, bad: dict[str, object]) -> None:
     with pytest.raises(SettingError):
