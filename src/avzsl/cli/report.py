@@ -58,20 +58,11 @@ def inspect(run: Path, data: Path, videos: Path | None, baselines: dict[str, dic
         videos: its videos; None = no pictures.
         baselines: name of another method to its scores in percent.
     """
-    from avzsl.data.splits import load_benchmark
+    from avzsl.experiments.evaluate import load_as_trained
     from avzsl.experiments.inspect import inspect_run
     from avzsl.methods._checkpoint import load_card
 
-    card = load_card(run)
-    benchmark = load_benchmark(
-        data,
-        family=card.family,
-        temporal=card.temporal,
-        mode=card.mode,
-        text_assignment="by_sorted_rank" if card.quirks.get("text_by_rank") else "by_name",
-        text_lookup="by_set_order" if card.quirks.get("text_by_set_order") else "by_id",
-        max_segments=card.max_segments,
-    )
+    benchmark = load_as_trained(load_card(run), data)
     frames, sound = (None, None) if videos is None else _readers(videos)
     inspect_run(run, benchmark, videos=videos, frames_of=frames, sound_of=sound, baselines=baselines)
 

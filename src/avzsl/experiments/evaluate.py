@@ -48,16 +48,13 @@ class Reevaluation:
     clips: int
 
 
-def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", trust: bool = False) -> Reevaluation:
-    """Judge the model of a run on the test set of a benchmark folder, with the bias stored in it.
+def load_as_trained(card: ModelCard, data: Path | str, *, trust: bool = False) -> Benchmark:
+    """Load a benchmark folder in the form a model was trained on: family, segments, text vectors.
 
     Raises:
-        ModelError: no model there; or features, text vectors or classes that it cannot judge.
-        DataError: the benchmark is damaged.
+        DataError: the benchmark is damaged, or lacks that form.
     """
-    where = choose_device(device)
-    method, card = load_model(Path(run), where)
-    benchmark = load_benchmark(
+    return load_benchmark(
         data,
         family=card.family,
         temporal=card.temporal,
@@ -67,6 +64,18 @@ def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", tru
         trust=trust,
         max_segments=card.max_segments,
     )
+
+
+def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", trust: bool = False) -> Reevaluation:
+    """Judge the model of a run on the test set of a benchmark folder, with the bias stored in it.
+
+    Raises:
+        ModelError: no model there; or features, text vectors or classes that it cannot judge.
+        DataError: the benchmark is damaged.
+    """
+    where = choose_device(device)
+    method, card = load_model(Path(run), where)
+    benchmark = load_as_trained(card, data, trust=trust)
     _check_fits(card, benchmark)
     test = _with_seen_of(card, benchmark.evaluation(2))
     scores = score_evaluation_set(method, test, device=where)[REPORTED]
