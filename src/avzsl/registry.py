@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from avzsl.errors import SettingError, nearest_name
 
 T = TypeVar("T")
+S = TypeVar("S", bound=type[Any])
 
 
 class Registry(Generic[T]):
@@ -58,3 +59,17 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def class_decorator(registry: Registry[Any]) -> Callable[[str], Callable[[S], S]]:
+    """The decorator of a room whose classes know their own name: files a class and sets its attribute `name`."""
+
+    def register(name: str) -> Callable[[S], S]:
+        def add(entry: S) -> S:
+            registry.register(name)(entry)
+            entry.name = name
+            return entry
+
+        return add
+
+    return register

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avzsl.config import fill
 from avzsl.errors import ModelError, SettingError, nearest_name
-from avzsl.registry import Registry
+from avzsl.registry import Registry, class_decorator
 from avzsl.types import ClipFeatures, ExtractorIdentity
 
 FloatArray = NDArray[np.float32]
 
 EXTRACTORS: Registry[type[Extractor]] = Registry("extractor")
-E = TypeVar("E", bound="type[Extractor]")
-
-
-def register(name: str) -> Callable[[E], E]:
-    """Class decorator: file an extractor under `name`."""
-
-    def add(extractor: E) -> E:
-        EXTRACTORS.register(name)(extractor)
-        extractor.name = name
-        return extractor
-
-    return add
+# Class decorator: files an extractor under a name.
+register = class_decorator(EXTRACTORS)
 
 
 class Extractor(ABC):

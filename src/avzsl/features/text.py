@@ -7,9 +7,9 @@ import hashlib
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,22 +17,12 @@ from torch import Tensor
 
 from avzsl.errors import DataError, MissingExtraError, ModelError, SettingError, nearest_name
 from avzsl.features.store import FILE_ENCODER, read_word_vectors
-from avzsl.registry import Registry
+from avzsl.registry import Registry, class_decorator
 from avzsl.types import TextVectors
 
 TEXT_ENCODERS: Registry[type[TextEncoder]] = Registry("text encoder")
-T = TypeVar("T", bound="type[TextEncoder]")
-
-
-def register(name: str) -> Callable[[T], T]:
-    """Class decorator: file a text encoder that needs no arguments under `name`."""
-
-    def add(encoder: T) -> T:
-        TEXT_ENCODERS.register(name)(encoder)
-        encoder.name = name
-        return encoder
-
-    return add
+# Class decorator: files a text encoder that needs no arguments under a name.
+register = class_decorator(TEXT_ENCODERS)
 
 
 class TextEncoder(ABC):

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from avzsl.decision import embedding_scores
-from avzsl.registry import Registry
+from avzsl.registry import Registry, class_decorator
 from avzsl.types import Batch, Clips, Dimensions, SpikeTrace
 
 METHODS: Registry[type[Method]] = Registry("method")
-M = TypeVar("M", bound="type[Method]")
-
-
-def register(name: str) -> Callable[[M], M]:
-    """Class decorator: file a method under `name` (the only wiring a method needs besides its import line)."""
-
-    def add(method: M) -> M:
-        METHODS.register(name)(method)
-        method.name = name
-        return method
-
-    return add
+# Class decorator: files a method under a name (the only wiring it needs besides its import line).
+register = class_decorator(METHODS)
 
 
 class Method(nn.Module, ABC):
