@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from avzsl.experiments.result import Result
     from avzsl.predict.predictor import Prediction
 
-MODALITIES = ("audio", "visual", "both")
 # Clips of unseen classes that are named from their video files.
 _SHOWN = 8
 
@@ -79,9 +79,11 @@ def _make_data(
 
 def _learn(out: Path, made: tuple[Path, Path], seed: int, settings: Sequence[str], stages: _Stages) -> dict[str, Any]:
     """Baselines, STFT, names for unseen videos, report, and `result.json`."""
+    from avzsl.cli.report import inspect
     from avzsl.experiments.run import run_training
     from avzsl.files import write_json
     from avzsl.report import write_report
+    from avzsl.types import MODALITIES
 
     videos, data = made
     run = out / "stft"
@@ -96,11 +98,12 @@ def _learn(out: Path, made: tuple[Path, Path], seed: int, settings: Sequence[str
         result = run_training(data, "stft", preset="demo", out=run, assignments=settings, seed=seed)
     with stages.stage("predict", "names of videos of unseen classes"):
         named = _name_unseen(run, videos)
+    baselines = {f"ridge, {name}": _four(r) for name, r in ridge.items()}
     with stages.stage("report", "scores, curves, spikes, pictures"):
-        _inspect(run, data, videos, ridge)
+        inspect(run, data, videos, baselines)
         report = write_report(run, out / "report.html")
     record = result.as_dict() | {
-        "baselines": {f"ridge, {name}": _four(r) for name, r in ridge.items()},
+        "baselines": baselines,
         "predictions": [{"true": true} | prediction.as_dict() for true, prediction in named],
         "stage_seconds": stages.seconds,
         "report": str(report),
@@ -124,12 +127,6 @@ def _name_unseen(run: Path, videos: Path) -> list[tuple[str, Prediction]]:
     chosen = rounds[:_SHOWN]
     found = Predictor.open(run).predict([path for _, path in chosen], names, k=3)
     return [(name, prediction) for (name, _), prediction in zip(chosen, found, strict=True)]
-
-
-def _inspect(run: Path, data: Path, videos: Path, ridge: dict[str, Result]) -> None:
-    from avzsl.cli.report import inspect
-
-    inspect(run, data, videos, {f"ridge, {name}": _four(result) for name, result in ridge.items()})
 
 
 def _four(result: Result) -> dict[str, float]:
@@ -160,8 +157,12 @@ def _show(found: dict[str, Any], out: Path) -> None:
         print(f"  {path}")
     video = found["named"][0][1].path
     print("next:")
-    print(f'  avzsl predict {out / "stft"} "{video}" --classes "{found["named"][0][0]}, barking dog"')
-    print(f"  avzsl train stft --preset demo --data {found['data']} --out {out / 'no-spikes'} --set paths=transformer")
+    stft, ablation = out / "stft", out / "no-spikes"
+    for words in (
+        ("predict", stft, video, "--classes", f"{found['named'][0][0]}, barking dog"),
+        ("train", "stft", "--preset", "demo", "--data", found["data"], "--out", ablation, "--set", "paths=transformer"),
+    ):
+        print(f"  avzsl {shlex.join(str(word) for word in words)}")
     print("  avzsl extract YOUR_VIDEOS --out data/mine      (one folder per class)")
 
 

@@ -11,7 +11,7 @@ import torch
 
 from avzsl.errors import DataError, SettingError, nearest_name
 from avzsl.features.store import read_word_vectors
-from avzsl.layout import Layout
+from avzsl.layout import SPLITS, Layout
 from avzsl.types import TextVectors
 
 TEXT_ASSIGNMENTS = ("by_name", "by_sorted_rank")
@@ -100,13 +100,7 @@ def read_split_classes(layout: Layout, index: ClassIndex) -> SplitClasses:
         DataError: a split file is missing or empty, or the splits contradict each other.
     """
     sets = {}
-    for split in (
-        "stage_1_train",
-        "stage_1_val_seen",
-        "stage_1_val_unseen",
-        "stage_2_test_seen",
-        "stage_2_test_unseen",
-    ):
+    for split in (name for name in SPLITS if name != "stage_2_train"):
         path = layout.split_txt(split)
         sets[split] = set(index.ids(read_lines(path), path))
         if not sets[split] and split != "stage_1_val_seen" and split != "stage_2_test_seen":
