@@ -16,6 +16,29 @@ from typing import Any, TypeVar
 from avzsl.errors import SettingError, nearest_name
 
 C = TypeVar("C")
+V = TypeVar("V")
+
+
+def quirk(name: str, *, clean: V, reference: V) -> V:
+    """A field of a settings dataclass that repeats a habit of public code in reference mode.
+
+    Args:
+        name: its id in docs/quirks.md, such as `"M1"`.
+        clean: the default.
+        reference: what reference mode takes where neither a preset nor the user says otherwise.
+    """
+    field: V = dataclasses.field(default=clean, metadata={"quirk": name, "reference": reference})
+    return field
+
+
+def quirk_names(config: type[Any]) -> dict[str, str]:
+    """Fields of a settings dataclass that are quirks, with the id of each."""
+    return {f.name: f.metadata["quirk"] for f in dataclasses.fields(config) if "quirk" in f.metadata}
+
+
+def reference_values(config: type[Any]) -> dict[str, Any]:
+    """What reference mode sets in a settings dataclass."""
+    return {f.name: f.metadata["reference"] for f in dataclasses.fields(config) if "quirk" in f.metadata}
 
 
 def fill(config: type[C], values: Mapping[str, Any], where: str) -> C:

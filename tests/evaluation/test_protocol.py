@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,32 @@ def test_validation_reports_every_output_and_chooses_by_the_reported_one(
         assert found.biases[name] == bias_curve(values, evaluation.labels, evaluation.seen).best
     assert found.bias == found.biases["both"] == found.gzsl.bias == found.curve.best
     assert found.gzsl.hm == float(found.curve.hm.max())
+
+
+def test_work_for_a_set_of_classes_is_done_once_for_all_clips(
+    tiny_benchmark: TinyBenchmark, method: TwoEars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    plain = score_evaluation_set(method, tiny_benchmark.benchmark.evaluation(1))["both"]
+
+    def scorer(self: TwoEars, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
+        made.append(len(classes))
+        return lambda clips: {"both": 2 * self.class_scores(clips, classes)}
+
+    monkeypatch.setattr(TwoEars, "scorer", scorer)
+    found = score_evaluation_set(method, tiny_benchmark.benchmark.evaluation(1), chunk=7)
+    assert made == [9]
+    assert torch.allclose(found["both"], 2 * plain, atol=1e-5)
+
+
+def test_without_a_bias_search_the_bias_is_zero() -> None:
+    scores, labels, seen = worked_example(1.0)
+    searched = validate_scores({"both": scores}, labels, seen)
+    assert searched.bias > 0
+    found = validate_scores({"both": scores}, labels, seen, ProtocolConfig(bias_search="none"))
+    assert found.bias == 0 and found.gzsl.bias == 0
+    assert found.gzsl.hm == pytest.approx(float(found.curve.hm[0]))
+    assert found.gzsl.hm < searched.gzsl.hm
 
 
 def curve(best: float) -> BiasCurve:

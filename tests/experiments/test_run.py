@@ -11,6 +11,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from avzsl.config import quirk, quirk_names
 from avzsl.decision import decide
 from avzsl.errors import AvzslError, DataError, ModelError, OutputError, SettingError
 from avzsl.experiments.evaluate import evaluate_run
@@ -343,7 +345,7 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_the_user_says_wins_over_the_preset_and_the_preset_over_defaults() -> None:
     preset = assemble("stft", preset="ucf")
     assert (preset.config.slots, preset.config.encoder_dropout, preset.train.epochs) == (3, 0.25, 60)
-    assert preset.published["paper"]["seen"] == 56.47
+    assert preset.published["seen"] == 56.47
     said = assemble(
         "stft",
         preset="ucf",
@@ -351,6 +353,54 @@ def test_what_the_user_says_wins_over_the_preset_and_the_preset_over_defaults() 
         options={"train": {"epochs": 5, "batches": None}},
     )
     assert (said.config.slots, said.config.encoder_dropout, said.train.epochs, said.train.batches) == (2, 0.25, 5, 500)
+
+
+def test_published_numbers_go_with_the_family_they_are_of() -> None:
+    assert assemble("stft", preset="ucf_cls").published["seen"] == 61.42
+    assert assemble("stft", preset="ucf", options={"data": {"family": "main"}}).published["seen"] == 56.47
+    other = assemble("stft", preset="ucf", options={"data": {"family": "cls"}})
+    assert (other.published, other.data.audio_columns) == ({}, 0)
+    assert assemble("stft", preset="ucf", assignments=["family=cls"]).published == {}
+
+
+@dataclass(frozen=True)
+class _QuirkyConfig:
+    width: int = 8
+    dropout: float = 0.2
+    halved: bool = quirk("X1", clean=False, reference=True)
+    momentum: float = quirk("X2", clean=0.1, reference=0.5)
+
+
+def test_reference_mode_switches_quirks_and_the_presets_own_reference_settings_on(
+    toy: type[Method], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = {
+        "method": {"width": 6},
+        "train": {"epochs": 9},
+        "reference": {"method": {"momentum": 0.99}, "protocol": {"bias_search": "none"}},
+    }
+    monkeypatch.setattr(toy, "Config", _QuirkyConfig)
+    monkeypatch.setattr("avzsl.experiments.settings.load_preset", lambda method, name: deepcopy(preset))
+
+    def settings(*assignments: str, mode: str | None = "reference") -> tuple[Any, ...]:
+        found = assemble("toy", preset="p", assignments=assignments, options={"protocol": {"mode": mode}})
+        return (found.config.width, found.config.halved, found.config.momentum, found.protocol.bias_search)
+
+    assert settings(mode=None) == (6, False, 0.1, "grid")
+    assert settings() == (6, True, 0.99, "none")
+    assert settings("protocol.mode=reference", mode=None) == (6, True, 0.99, "none")
+    assert settings("halved=false", "momentum=0.3", "bias_search=grid") == (6, False, 0.3, "grid")
+    without = assemble("toy", options={"protocol": {"mode": "reference"}})
+    assert (without.config.halved, without.config.momentum) == (True, 0.5)
+    assert quirk_names(_QuirkyConfig) == {"halved": "X1", "momentum": "X2"}
+
+
+def test_an_unknown_section_of_reference_settings_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "avzsl.experiments.settings.load_preset", lambda method, name: {"reference": {"methods": {"a": 1}}}
+    )
+    with pytest.raises(SettingError, match="unknown section 'methods' in preset stft/p; did you mean 'method'"):
+        assemble("stft", preset="p")
 
 
 def test_what_a_preset_says_of_segments_goes_when_averaged_features_are_asked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,30 @@ def test_weights_statistics_and_card_come_back_exactly(saved: tuple[Path, Method
     clips = Clips(torch.randn(3, 1, 5), torch.randn(3, 1, 7))
     expected = method.eval().class_scores(clips, card.classes.vectors)
     assert torch.equal(again.class_scores(clips, found.classes.vectors), expected)
+
+
+def test_a_method_makes_room_for_tensors_whose_size_follows_the_data(
+    saved: tuple[Path, Method, ModelCard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(saved[1])
+    real = kind.__init__
+
+    def init(self: Method, config: Any, dimensions: Dimensions) -> None:
+        real(self, config, dimensions)
+        self.register_buffer("memory", torch.zeros(0, 3))
+
+    def make_room(self: Method, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.register_buffer("memory", torch.zeros(shapes["memory"]))
+
+    monkeypatch.setattr(kind, "__init__", init)
+    method = kind(kind.Config(width=4), saved[1].dimensions)  # type: ignore[call-arg]
+    method.register_buffer("memory", torch.randn(5, 3))
+    save_model(tmp_path / "other", method, saved[2])
+    with pytest.raises(ModelError, match="memory"):
+        load_model(tmp_path / "other")
+    monkeypatch.setattr(kind, "make_room", make_room)
+    again, _ = load_model(tmp_path / "other")
+    assert torch.equal(again.get_buffer("memory"), method.get_buffer("memory"))
 
 
 def test_loading_leaves_the_random_stream_alone(saved: tuple[Path, Method, ModelCard]) -> None:

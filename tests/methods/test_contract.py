@@ -1,236 +1,187 @@
-"""What every method promises, asked of each one in the registry."""
+"""Every promise of the contract, asked of every method in the registry; and that a broken promise is noticed."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 import avzsl.methods
-from avzsl.config import fill, load_preset, preset_names
-from avzsl.methods._base import METHODS, EmbeddingMethod, Method
+from avzsl.config import fill, load_preset, preset_names, quirk, quirk_names
+from avzsl.methods._base import METHODS, EmbeddingMethod
+from avzsl.methods._contract import CHECKS, BrokenPromiseError, Case, Check, cases
 from avzsl.types import Batch, Clips, Dimensions
 
 assert avzsl.methods
-DIMENSIONS = Dimensions(audio=24, visual=20, text=12)
-CLASSES = 6
 every_method = pytest.mark.parametrize("name", METHODS.names())
-SEGMENTS = {"averaged": (1, 1), "temporal": (5, 3)}
+QUIRKS = Path(__file__).resolve().parents[2] / "docs" / "quirks.md"
 
 
-def toy_classes() -> Tensor:
-    generator = torch.Generator().manual_seed(5)
-    return torch.nn.functional.normalize(torch.randn(CLASSES, 12, generator=generator), dim=1)
+@pytest.fixture(autouse=True)
+def _same_random_stream() -> Iterator[None]:
+    with torch.random.fork_rng():
+        yield
 
 
-def toy_clips(labels: Tensor, lengths: tuple[int, int] = (1, 1), seed: int = 0) -> Clips:
-    """Clips of a linear world: features are a map of the class vector, plus noise; ragged where there are segments."""
-    generator = torch.Generator().manual_seed(seed)
-    maps = torch.Generator().manual_seed(7)
-    parts: list[Tensor] = []
-    masks: list[Tensor | None] = []
-    for size, length in zip((24, 20), lengths, strict=True):
-        signal = toy_classes()[labels] @ torch.randn(12, size, generator=maps)
-        noise = torch.randn(len(labels), length, size, generator=generator)
-        parts.append(signal.unsqueeze(1) + 0.2 * noise)
-        real = torch.randint(1, length + 1, (len(labels), 1), generator=generator)
-        masks.append(None if length == 1 else torch.arange(length) < real)
-    return Clips(parts[0], parts[1], masks[0], masks[1])
-
-
-def toy_batch(pairs: int = 24, kind: str = "averaged", seed: int = 0) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(CLASSES, (pairs,), generator=generator)
-    others = (labels + torch.randint(1, CLASSES, (pairs,), generator=generator)) % CLASSES
-    lengths = SEGMENTS[kind]
-    return Batch(
-        toy_clips(labels, lengths, seed + 1), labels, toy_clips(others, lengths, seed + 2), others, toy_classes()
-    )
-
-
-def kinds(name: str) -> list[str]:
-    return [kind for kind in SEGMENTS if kind in METHODS.get(name).inputs]
-
-
-def make(name: str, seed: int = 0, dimensions: Dimensions = DIMENSIONS) -> Method:
-    """A method with the settings of its demo preset where it has one."""
-    method = METHODS.get(name)
-    settings = load_preset(name, "demo")["method"] if "demo" in preset_names(name) else {}
-    torch.manual_seed(seed)
-    return method(fill(method.Config, settings, "[method]"), dimensions)
-
-
-def train(method: Method, steps: int, kind: str = "averaged", rate: float = 3e-3) -> list[float]:
-    """Loss of each step."""
-    method.train()
-    optimizer = torch.optim.Adam(method.parameters(), rate, fused=True)
-    losses = []
-    torch.manual_seed(1)
-    for step in range(steps):
-        loss = method.fit_step(toy_batch(kind=kind, seed=3 * step))["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 @every_method
-def test_method_says_what_it_is(name: str) -> None:
-    method = METHODS.get(name)
-    assert method.name == name
-    for field in ("title", "venue", "citation"):
-        assert isinstance(getattr(method, field), str) and getattr(method, field), field
-    assert 1900 < method.year < 2100
-    assert method.inputs in ("averaged", "temporal", "averaged or temporal")
-    assert dataclasses.is_dataclass(method.Config)
-    assert method.Config.__dataclass_params__.frozen
-    assert method.__doc__
-    method.Config()  # all settings have defaults
+def test_promise(name: str, check: Check) -> None:
+    reasons = [check.run(case) for case in cases(METHODS.get(name))]
+    if all(reasons):
+        pytest.skip(str(reasons[0]))
 
 
 @every_method
 def test_method_has_presets_and_a_test(name: str) -> None:
     method = METHODS.get(name)
+    assert method.name == name
     presets = preset_names(name)
     assert presets
     for preset in presets:
-        fill(method.Config, load_preset(name, preset).get("method", {}), preset)
+        loaded = load_preset(name, preset)
+        fill(method.Config, loaded.get("method", {}) | loaded.get("reference", {}).get("method", {}), preset)
+        # A quirk that a preset switches on would be on in clean mode.
+        assert not set(loaded.get("method", {})) & set(quirk_names(method.Config)), preset
     module = method.__module__.rpartition(".")[2]
     assert (Path(__file__).parent / f"test_{module}.py").exists()
 
 
 @every_method
-def test_step_returns_finite_scalars(name: str) -> None:
-    for kind in kinds(name):
-        terms = make(name).train().fit_step(toy_batch(kind=kind))
-        assert "loss" in terms
-        assert terms["loss"].requires_grad
-        for term, value in terms.items():
-            assert value.dim() == 0 and value.isfinite(), term
+def test_quirks_of_a_method_stand_in_the_docs(name: str) -> None:
+    page = QUIRKS.read_text(encoding="utf-8")
+    for field, number in quirk_names(METHODS.get(name).Config).items():
+        assert f"| {number} |" in page and f"`{field}`" in page, (number, field)
 
 
-@every_method
-def test_gradients_reach_every_parameter(name: str) -> None:
-    for kind in kinds(name):
-        method = make(name).train()
-        method.fit_step(toy_batch(kind=kind))["loss"].backward()
-        for parameter_name, parameter in method.named_parameters():
-            assert parameter.grad is not None, parameter_name
-            assert parameter.grad.isfinite().all(), parameter_name
-            # what precedes a batch norm or a softmax as a constant cancels there
-            if not parameter_name.endswith("bias"):
-                assert parameter.grad.abs().max() > 1e-9, parameter_name
+@dataclass(frozen=True)
+class LinearConfig:
+    """Settings of a method that keeps every promise, with a switch for each way to break one."""
+
+    fault: str = ""
+    doubled: bool = quirk("X1", clean=False, reference=True)
 
 
-@every_method
-def test_same_seed_gives_the_same_numbers(name: str) -> None:
-    runs = [(train(method := make(name), 3), method.state_dict()) for _ in range(2)]
-    assert runs[0][0] == runs[1][0]
-    for key, value in runs[0][1].items():
-        assert torch.equal(value, runs[1][1][key]), key
-    other = make(name, seed=1)
-    if any(p.abs().sum() > 0 for p in other.parameters()):
-        assert train(other, 1) != runs[0][0][:1]
+class Linear(EmbeddingMethod):
+    """Two linear maps of padded means into the space of text vectors."""
+
+    Config = LinearConfig
+    name = "linear"
+    title, year, venue, citation = "Linear", 2026, "tests", "none"
+    config: LinearConfig
+
+    def __init__(self, config: LinearConfig, dimensions: Dimensions) -> None:
+        super().__init__(config, dimensions)
+        self.audio = torch.nn.Linear(dimensions.audio or 1, dimensions.text)
+        self.visual = torch.nn.Linear(dimensions.visual or 1, dimensions.text)
+        self.idle = torch.nn.Linear(2, 2) if config.fault == "idle" else None
+        self.calls = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.seen_before = 0.0
+
+    def embed_clips(self, clips: Clips) -> Tensor:
+        assert clips.audio is not None and clips.visual is not None
+        if self.config.fault == "changes input":
+            clips.audio.mul_(2)
+        if self.config.fault == "random":
+            torch.rand(1)
+        if self.config.fault == "counts":
+            self.calls += 1
+        if self.config.fault == "remembers":
+            self.seen_before += 1
+        rows: Tensor = self.audio(self._mean(clips.audio, clips.audio_mask))
+        rows = rows + self.visual(self._mean(clips.visual, clips.visual_mask)) + self.seen_before
+        if self.config.fault == "batch":
+            rows = rows - rows.mean(0)
+        return 2 * rows if self.config.doubled else rows
+
+    def _mean(self, values: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None or self.config.fault == "padding":
+            return values.mean(1)
+        return (values * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
+
+    def embed_classes(self, classes: Tensor) -> Tensor:
+        if self.config.fault == "order":
+            return classes * torch.arange(1, len(classes) + 1).unsqueeze(1)
+        return classes
+
+    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
+        scores = super().class_scores(clips, classes)
+        if self.config.fault == "one number":
+            return torch.zeros_like(scores)
+        if self.config.fault == "candidates":
+            return scores.softmax(1)
+        return scores.square() if self.config.fault == "squared" else scores
+
+    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+        error = (self.embed_clips(batch.clips) - batch.classes[batch.labels]).square().mean()
+        if self.config.fault == "infinite":
+            return {"loss": error, "other": error / 0}
+        if self.config.fault == "drifts":
+            error = error + self.audio.weight.sum() * 0 + torch.rand(1).squeeze() + next(_drift)
+        return {"loss": -error if self.config.fault == "climbs" else error}
 
 
-@every_method
-def test_batch_split_and_class_order_change_nothing(name: str) -> None:
-    for kind in kinds(name):
-        method = make(name)
-        train(method, 3, kind)
-        method.eval()
-        clips, classes = toy_clips(torch.arange(CLASSES), SEGMENTS[kind], seed=9), toy_classes()
-        with torch.inference_mode():
-            whole = method.class_scores(clips, classes)
-            parts = torch.cat([method.class_scores(clips.rows(torch.tensor([i])), classes) for i in range(CLASSES)])
-            order = torch.tensor([3, 1, 5, 0, 4, 2])
-            shuffled = method.class_scores(clips, classes[order])
-            some = method.class_scores(clips, classes[:2])
-        assert whole.shape == (CLASSES, CLASSES)
-        assert whole.std() > 0
-        for given, expected in ((parts, whole), (shuffled, whole[:, order]), (some, whole[:, :2])):
-            assert torch.allclose(given, expected, atol=1e-4), kind
+def _numbers() -> Iterator[float]:
+    value = 0.0
+    while True:
+        value += 1
+        yield value
 
 
-@every_method
-def test_scores_keep_no_state_and_draw_no_numbers(name: str) -> None:
-    method = make(name)
-    train(method, 2)
-    method.eval()
-    before = {key: value.clone() for key, value in method.state_dict().items()}
-    random_state = torch.get_rng_state()
-    clips, classes = toy_clips(torch.arange(CLASSES)), toy_classes()
-    assert clips.audio is not None
-    copy = clips.audio.clone()
-    with torch.inference_mode():
-        first = method.class_scores(clips, classes)
-        second = method.class_scores(clips, classes)
-        modes = method.mode_scores(clips, classes)
-    assert torch.equal(first, second)
-    assert torch.equal(modes["both"], first)
-    assert torch.equal(torch.get_rng_state(), random_state)
-    assert torch.equal(clips.audio, copy)
-    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
+_drift = _numbers()
 
 
-@every_method
-def test_padding_is_never_looked_at(name: str) -> None:
-    if "temporal" not in kinds(name):
-        pytest.skip("averaged features have no padding")
-    method = make(name)
-    train(method, 2, "temporal")
-    method.eval()
-    clips, classes = toy_clips(torch.arange(CLASSES), (5, 3)), toy_classes()
-    filled = {}
-    for part in ("audio", "visual"):
-        values, mask = getattr(clips, part), getattr(clips, f"{part}_mask")
-        assert not mask.all()
-        filled[part] = torch.where(mask.unsqueeze(2), values, torch.tensor(1e4))
-    other = Clips(filled["audio"], filled["visual"], clips.audio_mask, clips.visual_mask)
-    with torch.inference_mode():
-        assert torch.allclose(method.class_scores(clips, classes), method.class_scores(other, classes), atol=1e-4)
+def _faulty(name: str) -> type[Linear]:
+    @dataclass(frozen=True)
+    class FaultyConfig(LinearConfig):
+        fault: str = name
+
+    return type("Faulty", (Linear,), {"Config": FaultyConfig, "__doc__": "A method with a fault."})
 
 
-@every_method
-def test_weights_survive_a_round_trip(name: str) -> None:
-    method = make(name)
-    train(method, 2)
-    stored = save({key: value.contiguous() for key, value in method.state_dict().items()})
-    other = make(name, seed=1)
-    other.load_state_dict(load(stored))
-    clips, classes = toy_clips(torch.arange(CLASSES)), toy_classes()
-    with torch.inference_mode():
-        assert torch.equal(method.eval().class_scores(clips, classes), other.eval().class_scores(clips, classes))
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_plain_method_keeps_every_promise_in_both_modes(check: Check) -> None:
+    found = cases(Linear)
+    assert [str(case) for case in found] == [
+        "clean, averaged", "clean, temporal", "reference, averaged", "reference, temporal",
+    ]  # fmt: skip
+    assert [case.make().config.doubled for case in found] == [False, False, True, True]
+    for case in found:
+        check.run(case)
 
 
-@every_method
-def test_loss_falls_and_classes_are_told_apart(name: str) -> None:
-    for kind in kinds(name):
-        method = make(name)
-        labels = torch.arange(CLASSES).repeat(6)
-        clips = toy_clips(labels, SEGMENTS[kind], seed=11)
-        if not method.solve(clips, labels, toy_classes()):
-            losses = train(method, 60, kind)
-            assert sum(losses[-5:]) / 5 < 0.7 * losses[0], kind
-            method.end_of_stage(clips, labels, toy_classes())
-        test = toy_clips(labels, SEGMENTS[kind], seed=12)
-        with torch.inference_mode():
-            right = method.eval().class_scores(test, toy_classes()).argmax(1) == labels
-        assert right.float().mean() > 0.8, kind
+@pytest.mark.parametrize(
+    ("fault", "check", "words"),
+    [
+        ("infinite", "finite_scalars", "'other' is not one finite number"),
+        ("idle", "gradients_everywhere", "no gradient reaches 'idle.weight'"),
+        ("drifts", "same_seed_same_numbers", "the same seed gave other losses"),
+        ("batch", "split_and_order", "one by one"),
+        ("order", "split_and_order", "another order"),
+        ("candidates", "split_and_order", "fewer candidate"),
+        ("one number", "split_and_order", "the same number"),
+        ("random", "no_trace", "draws random numbers"),
+        ("changes input", "no_trace", "(second call|changes its input)"),
+        ("counts", "no_trace", "changes weights"),
+        ("remembers", "no_trace", "second call"),
+        ("padding", "padding", "padded segments"),
+        ("climbs", "learns", "(fell from|named right)"),
+        ("squared", "distances", "negative distances"),
+    ],
+)
+def test_a_broken_promise_is_noticed(fault: str, check: str, words: str) -> None:
+    features = "temporal" if fault == "padding" else "averaged"
+    run = {c.name: c.run for c in CHECKS}[check]
+    with pytest.raises(BrokenPromiseError, match=words):
+        run(Case(_faulty(fault), features=features))
 
 
-@every_method
-def test_embeddings_decide_by_distance(name: str) -> None:
-    method = make(name).eval()
-    if not isinstance(method, EmbeddingMethod):
-        pytest.skip("scores are not distances")
-    clips, classes = toy_clips(torch.arange(CLASSES)), toy_classes()
-    with torch.inference_mode():
-        c, k = method.embed_clips(clips), method.embed_classes(classes)
-        expected = -torch.stack([(c[i] - k).norm(dim=1) for i in range(CLASSES)])
-        assert torch.allclose(method.class_scores(clips, classes), expected, atol=1e-5)
+def test_a_method_that_does_not_say_what_it_is_is_noticed() -> None:
+    run = CHECKS[0].run
+    for attribute, value in {"title": "", "year": 26, "inputs": "pictures", "__doc__": None, "venue": 3}.items():
+        kind = type("Silent", (Linear,), {"__doc__": "Text.", attribute: value})
+        with pytest.raises(BrokenPromiseError):
+            run(Case(kind))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -103,3 +105,50 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(
 def test_settings_out_of_range_are_named(name: str, value: object) -> None:
     with pytest.raises(SettingError, match=name):
         fill(TrainConfig, {name: value}, "[train]")
+
+
+def test_a_method_may_take_several_steps_in_a_batch_each_for_some_of_its_weights(
+    toy: type[Method], batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two losses in turn: the first for the text weights, the second for the audio weights as the first left them."""
+    seen: list[float] = []
+
+    def updates(self: Method, batch: Batch) -> Iterator[dict[str, torch.Tensor]]:
+        text, audio = self.get_submodule("text").weight, self.get_submodule("audio").weight
+        yield {"loss": 3 * text.sum(), "first": text.sum()}
+        seen.append(float(text.detach().sum()))
+        yield {"loss": (audio * text.sum().detach()).sum(), "second": audio.sum()}
+        seen.append(float(audio.detach().sum()))
+
+    monkeypatch.setattr(toy, "updates", updates)
+    method, optimiser = _fresh(toy, TrainConfig())
+    before = {name: value.clone() for name, value in method.named_parameters()}
+    terms = train_step(method, optimiser, batch, 0.01, Position(5, 1))
+    after = dict(method.named_parameters())
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {"text.weight", "audio.weight"}
+    # The first step of Adam moves every weight by the rate against the sign of its gradient.
+    torch.testing.assert_close(after["text.weight"], before["text.weight"] - 0.01, atol=1e-6, rtol=0)
+    middle = float(after["text.weight"].sum())
+    sign = 1 if middle > 0 else -1
+    torch.testing.assert_close(after["audio.weight"], before["audio.weight"] - 0.01 * sign, atol=1e-6, rtol=0)
+    assert seen == pytest.approx([middle, float(after["audio.weight"].sum())])
+    first, second = 3 * float(before["text.weight"].sum()), middle * float(before["audio.weight"].sum())
+    assert terms["loss"] == pytest.approx(first + second, abs=1e-4)
+    assert terms["first"] == pytest.approx(first / 3, abs=1e-5)
+    assert terms["second"] == pytest.approx(float(before["audio.weight"].sum()), abs=1e-5)
+
+
+def test_a_method_chooses_what_adam_trains_and_how(
+    toy: type[Method], batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def groups(self: Method) -> list[dict[str, Any]]:
+        return [{"params": list(self.get_submodule("text").parameters()), "betas": (0.5, 0.9)}]
+
+    monkeypatch.setattr(toy, "parameter_groups", groups)
+    method, optimiser = _fresh(toy, TrainConfig())
+    assert optimiser.param_groups[0]["betas"] == (0.5, 0.9)
+    before = {name: value.clone() for name, value in method.named_parameters()}
+    train_step(method, optimiser, batch, 0.01, Position(5, 1))
+    changed = {name for name, value in method.named_parameters() if not torch.equal(value, before[name])}
+    assert changed == {"text.weight", "text.bias"}

@@ -284,7 +284,7 @@ def test_a_method_that_solves_in_closed_form_trains_one_epoch_of_each_stage(
     assert len(calls) == 2
 
 
-def test_the_hook_at_the_end_of_a_stage_sees_the_whole_training_set_once(
+def test_the_hook_at_the_end_of_an_epoch_sees_the_whole_training_set(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -292,9 +292,10 @@ def test_the_hook_at_the_end_of_a_stage_sees_the_whole_training_set_once(
     def hook(self: Method, clips: Clips, labels: torch.Tensor, classes: torch.Tensor) -> None:
         sizes.append(len(clips))
 
-    monkeypatch.setattr(runner.toy, "end_of_stage", hook)
+    monkeypatch.setattr(runner.toy, "end_of_epoch", hook)
+    runner.scores = [0.1, 0.4, 0.2, 0.3]
     runner()
-    assert sizes == [24, 46]
+    assert sizes == [24] * 4 + [46] * 2
 
 
 def test_a_damaged_state_is_refused(runner: Runner) -> None:

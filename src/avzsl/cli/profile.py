@@ -65,7 +65,7 @@ def profile(
         torch.manual_seed(seed)
         built = METHODS.get(method)(chosen.config, dimensions)
         found = measure(built, random_batch(dimensions, segments=segments, seed=seed))
-    paper = chosen.published.get("paper", {}) if name == "main" else {}
+    paper = chosen.published
     record: dict[str, Any] = {
         "method": method, "preset": preset, "audio": dimensions.audio, "visual": dimensions.visual, "text": text,
         "segments": segments, "pairs": found.pairs, "parameters": found.parameters, "training_flops": found.training,
@@ -91,7 +91,7 @@ def _show(record: dict[str, Any]) -> None:
         [*rows, [*total, f"{record['inference_flops'] / 1e6:.3f}"]],
     )
     paper = record["paper"]
-    if paper:
+    if len(paper) == 2:
         print(f"paper (Table X): {paper['parameters'] / 1e6:.2f} M parameters, {paper['gflops']:.2f} GFLOPs")
     for modality, rate in record["firing_rates"].items():
         print(f"firing rate, {modality}: {100 * rate:.1f} % of neurons and time steps (untrained weights)")

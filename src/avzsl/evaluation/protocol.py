@@ -61,14 +61,14 @@ class ProtocolConfig:
 
     Attributes:
         mode: `"clean"`, or `"reference"` to repeat what published numbers rest on.
-        bias_search: `"grid"` = 16 values from 0 to 3 as published; `"exact"` = all real numbers.
+        bias_search: `"grid"` = 16 values from 0 to 3 as published; `"exact"` = all real numbers; `"none"` = no bias.
         chunk: clips scored at once; changes memory, not results.
         average_biases, schedule_on_validation, zero_is_unset, zero_bias_replaced: single switches of `Quirks`; None =
             as the mode says.
     """
 
     mode: Literal["clean", "reference"] = "clean"
-    bias_search: Literal["grid", "exact"] = "grid"
+    bias_search: Literal["grid", "exact", "none"] = "grid"
     chunk: int = 512
     average_biases: bool | None = None
     schedule_on_validation: bool | None = None
@@ -124,9 +124,10 @@ def score_evaluation_set(
     method.eval()
     try:
         with torch.inference_mode():
+            scorer = method.scorer(classes)
             for start in range(0, len(evaluation), chunk):
                 block = evaluation.features.span(start, min(start + chunk, len(evaluation)))
-                scores = method.mode_scores(block.clips().to(device), classes)
+                scores = scorer(block.clips().to(device))
                 for name, values in scores.items():
                     blocks.setdefault(name, []).append(values.float().cpu())
     finally:
@@ -220,5 +221,5 @@ def _search(scores: Tensor, labels: Tensor, seen: Tensor, config: ProtocolConfig
     curve = bias_curve(scores, labels, seen)
     if config.bias_search == "grid":
         return curve
-    best, _ = exact_best_bias(scores, labels, seen)
+    best = 0.0 if config.bias_search == "none" else exact_best_bias(scores, labels, seen)[0]
     return BiasCurve(curve.grid, curve.seen, curve.unseen, curve.hm, best)

@@ -294,8 +294,8 @@ def _counts(benchmark: Benchmark) -> dict[str, int]:
 
 
 def _published(settings: Settings, benchmark: Benchmark) -> tuple[Mapping[str, Any], str]:
-    numbers = settings.published.get("paper" if benchmark.family == "main" else f"paper_{benchmark.family}", {})
-    if not numbers:
+    numbers = settings.published
+    if not numbers or benchmark.family != (settings.data.family or benchmark.family):
         return {}, ""
     if is_simulated(benchmark):
         return {}, "the clips are generated, so the published numbers do not compare"

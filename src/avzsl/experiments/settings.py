@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import avzsl.methods
-from avzsl.config import fill, load_preset, place_assignments, plain
+from avzsl.config import fill, load_preset, place_assignments, plain, reference_values
 from avzsl.errors import SettingError, nearest_name
 from avzsl.evaluation.protocol import ProtocolConfig
 from avzsl.methods._base import METHODS
@@ -53,7 +53,8 @@ class Settings:
         data: which features.
         protocol: how it is judged.
         seed: of everything random.
-        published: the preset's sections of published numbers in percent: `paper` for the family main, `paper_cls`.
+        published: what the preset's section `paper` says: published numbers in percent, and where they stand. Empty
+            when another feature family was asked for than the preset is for.
     """
 
     method: str
@@ -90,6 +91,9 @@ def assemble(
 ) -> Settings:
     """Build the settings of a run.
 
+    In reference mode the quirks among a method's settings (`avzsl.config.quirk`) are on, and the preset's sections
+    `reference.<section>` join its others; a setting given by name still wins.
+
     Args:
         method: registered name.
         preset: one of the method's presets.
@@ -105,22 +109,29 @@ def assemble(
         raise SettingError(f"seed is {seed}; it must be at least 0 and below 2^63")
     sections = {"method": kind.Config, "train": TrainConfig, "data": DataConfig, "protocol": ProtocolConfig}
     values: dict[str, dict[str, Any]] = {name: {} for name in sections}
-    published: dict[str, Any] = {}
-    if preset is not None:
-        loaded = load_preset(method, preset)
-        published = {name: loaded.pop(name) for name in list(loaded) if name.startswith("paper")}
-        for name, section in loaded.items():
-            if name not in sections:
-                raise SettingError(
-                    f"unknown section '{name}' in preset {method}/{preset}{nearest_name(name, sections)}"
-                )
-            values[name] |= section
+    loaded = {} if preset is None else load_preset(method, preset)
+    published, reference = loaded.pop("paper", {}), loaded.pop("reference", {})
+    for name, section in [*loaded.items(), *reference.items()]:
+        if name not in sections or not isinstance(section, dict):
+            raise SettingError(f"unknown section '{name}' in preset {method}/{preset}{nearest_name(name, sections)}")
     placed = place_assignments(assignments, sections)
+    given = {
+        name: {key: value for key, value in (options or {}).get(name, {}).items() if value is not None}
+        for name in sections
+    }
     for name in sections:
-        given = {key: value for key, value in (options or {}).get(name, {}).items() if value is not None}
-        if name == "data":
-            _drop_what_no_longer_applies(values[name], given)
-        values[name] |= placed[name] | given
+        values[name] |= loaded.get(name, {})
+    mode = (values["protocol"] | placed["protocol"] | given["protocol"]).get("mode", ProtocolConfig.mode)
+    if mode == "reference":
+        values["method"] = reference_values(kind.Config) | values["method"]
+        for name, section in reference.items():
+            values[name] |= section
+    family = (placed["data"] | given["data"]).get("family")
+    if family is not None and family != loaded.get("data", {}).get("family"):
+        published = {}
+    _drop_what_no_longer_applies(values["data"], placed["data"] | given["data"])
+    for name in sections:
+        values[name] |= placed[name] | given[name]
     filled: dict[str, Any] = {name: fill(sections[name], values[name], f"[{name}]") for name in sections}
     return Settings(
         method, preset, filled["method"], filled["train"], filled["data"], filled["protocol"], seed, published

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -27,6 +28,10 @@ class Method(nn.Module, ABC):
         name: set by `register`.
         title, year, venue, citation: for tables; `citation` is a BibTeX entry or a plain sentence.
         inputs: `"averaged"`, `"temporal"` or `"averaged or temporal"`.
+        note: one phrase for tables where the name alone would promise too much, such as `"our reconstruction"`.
+        candidates_matter: True when a class's score depends on which other classes stand beside it, so that scores
+            cannot be had for some of them alone.
+        falling: the loss term that falls as the method learns; where opponents train each other, `"loss"` does not.
     """
 
     Config: ClassVar[type[Any]]
@@ -36,6 +41,9 @@ class Method(nn.Module, ABC):
     venue: ClassVar[str]
     citation: ClassVar[str]
     inputs: ClassVar[str] = "averaged or temporal"
+    note: ClassVar[str] = ""
+    candidates_matter: ClassVar[bool] = False
+    falling: ClassVar[str] = "loss"
 
     def __init__(self, config: Any, dimensions: Dimensions) -> None:
         super().__init__()
@@ -54,6 +62,29 @@ class Method(nn.Module, ABC):
         """Scores of every output a method offers, the reported one under `"both"` (protocol.md section 8)."""
         return {"both": self.class_scores(clips, classes)}
 
+    def scorer(self, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
+        """`mode_scores` for these classes as a function of the clips alone.
+
+        For methods that have work to do for a set of classes before the first clip; everyone who scores many blocks of
+        clips calls this once. Made and used in evaluation mode.
+
+        Args:
+            classes: [C, d_w].
+        """
+        return lambda clips: self.mode_scores(clips, classes)
+
+    def updates(self, batch: Batch) -> Iterator[dict[str, Tensor]]:
+        """The optimiser steps of one batch: yields the losses of each, `"loss"` the one to minimise.
+
+        What a method does after a `yield` happens after that step. Parameters that got no gradient stay as they are, so
+        a step can be for some of them alone.
+        """
+        yield self.fit_step(batch)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser trains, as groups that may carry options of Adam such as `"betas"`."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
     def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
         """Fit in closed form on the whole training set; return True if that is all the training there is.
 
@@ -64,8 +95,11 @@ class Method(nn.Module, ABC):
         """
         return False
 
-    def end_of_stage(self, clips: Clips, labels: Tensor, classes: Tensor) -> None:
-        """Called after the last epoch of a stage with the whole training set; for methods that train a classifier."""
+    def end_of_epoch(self, clips: Clips, labels: Tensor, classes: Tensor) -> None:
+        """Called after the last step of every epoch, before validation, with the whole training set as `solve` is."""
+
+    def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Called before weights are loaded, with their shapes; for buffers whose size follows the training data."""
 
     def spike_traces(self, clips: Clips) -> tuple[SpikeTrace, ...]:
         """What the spiking neurons did for the first clip; empty for a method without any."""

@@ -164,8 +164,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[Method
         with torch.random.fork_rng(devices=[]):
             # First without memory: a card that asks for more than its tensors hold must not get it.
             with torch.device("meta"):
-                _check_fit(kind(config, card.dimensions), tensors, folder / TENSORS)
-            method = kind(config, card.dimensions)
+                _check_fit(_build(kind, config, card, tensors), tensors, folder / TENSORS)
+            method = _build(kind, config, card, tensors)
     except ModelError:
         raise
     except AvzslError as error:
@@ -237,6 +237,12 @@ def _read(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
 
 def _weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
+
+
+def _build(kind: type[Method], config: Any, card: ModelCard, tensors: Mapping[str, Tensor]) -> Method:
+    method = kind(config, card.dimensions)
+    method.make_room({name: tuple(value.shape) for name, value in _weights(tensors).items()})
+    return method
 
 
 def _check_fit(method: Method, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ from avzsl.methods._base import EmbeddingMethod, Method
 from avzsl.methods._checkpoint import ModelCard, load_model
 from avzsl.predict.classes import Candidates, choose_candidates, own_candidates
 from avzsl.types import ClipFeatures, Clips
+
+Scorer = Callable[[Clips], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -166,10 +168,11 @@ class Predictor:
         chosen = self.candidates(classes, unseen_only=unseen_only)
         self._check(k, bias)
         outcomes = extract_clips(files, self.extractor, workers=workers, timeout=timeout)
+        scorer = self._scorer(chosen)
         return [
             Prediction(path, error=str(outcome))
             if isinstance(outcome, MediaError)
-            else self._judge(path, outcome, chosen, k, bias)
+            else self._judge(path, outcome, chosen, k, bias, scorer)
             for path, outcome in outcomes
         ]
 
@@ -185,7 +188,8 @@ class Predictor:
     ) -> Prediction:
         """The same from the features of one clip, as the model's extractor makes them."""
         self._check(k, bias)
-        return self._judge(Path(name), features, self.candidates(classes, unseen_only=unseen_only), k, bias)
+        chosen = self.candidates(classes, unseen_only=unseen_only)
+        return self._judge(Path(name), features, chosen, k, bias, self._scorer(chosen))
 
     def scores(self, features: ClipFeatures, candidates: Candidates) -> Tensor:
         """Scores [1, C] of one clip without the bias.
@@ -193,9 +197,17 @@ class Predictor:
         Raises:
             ModelError: the features do not fit the model.
         """
+        return self._score(features, self._scorer(candidates))
+
+    def _scorer(self, candidates: Candidates) -> Scorer:
+        # Once for all clips: a method may have work to do for a set of classes.
+        with torch.inference_mode():
+            return self.method.scorer(candidates.vectors.to(self.device))
+
+    def _score(self, features: ClipFeatures, scorer: Scorer) -> Tensor:
         clips = self._clips(features).to(self.device)
         with torch.inference_mode():
-            return self.method.class_scores(clips, candidates.vectors.to(self.device)).float().cpu()
+            return scorer(clips)["both"].float().cpu()
 
     def _check(self, k: int, bias: float | None) -> None:
         if k < 1:
@@ -203,10 +215,12 @@ class Predictor:
         if bias is not None and not math.isfinite(bias):
             raise SettingError(f"bias is {bias}; it must be a finite number")
 
-    def _judge(self, path: Path, features: ClipFeatures, chosen: Candidates, k: int, bias: float | None) -> Prediction:
+    def _judge(
+        self, path: Path, features: ClipFeatures, chosen: Candidates, k: int, bias: float | None, scorer: Scorer
+    ) -> Prediction:
         used = tuple(n for n in ("audio", "visual") if getattr(features, n) is not None)
         try:
-            scores = self.scores(features, chosen)
+            scores = self._score(features, scorer)
         except (AvzslError, ValueError) as error:
             return Prediction(path, error=f"{path}: {error}", used=used, warnings=features.warnings)
         taken = self.card.bias if bias is None else bias

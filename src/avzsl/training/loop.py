@@ -86,45 +86,51 @@ def build_method(build: Callable[[], Method], seed: int, device: torch.device) -
 
 def build_optimiser(method: Method, config: TrainConfig) -> torch.optim.Adam | None:
     """Adam in one fused kernel; None for a method without trainable weights."""
-    weights = [p for p in method.parameters() if p.requires_grad]
-    if not weights:
+    groups = [group for group in method.parameter_groups() if group["params"]]
+    if not groups:
         return None
-    return torch.optim.Adam(weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.Adam(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def train_step(
     method: Method, optimiser: torch.optim.Adam, batch: Batch, rate: float, at: Position
 ) -> dict[str, float]:
-    """One step of gradient descent.
+    """One batch: a step of gradient descent, or as many as the method wants.
 
     Args:
         method: in training mode.
         optimiser: of its weights.
         batch: on the method's device.
-        rate: learning rate of this step.
+        rate: learning rate of this batch.
         at: where the run stands; decides all random draws.
 
     Returns:
-        The loss terms as numbers.
+        The loss terms as numbers; `"loss"` is the sum over the steps.
 
     Raises:
         AvzslError: a loss is not finite.
     """
     for group in optimiser.param_groups:
         group["lr"] = rate
-    optimiser.zero_grad(set_to_none=True)
+    values: dict[str, float] = {}
     with seeded(at.torch_seed, batch.labels.device):
-        terms = method.fit_step(batch)
-        terms["loss"].backward()  # type: ignore[no-untyped-call]
-    values = _numbers(terms)
+        for terms in method.updates(batch):
+            optimiser.zero_grad(set_to_none=True)
+            terms["loss"].backward()  # type: ignore[no-untyped-call]
+            found = _numbers(terms)
+            _check(found, rate, at)
+            optimiser.step()
+            values |= found | {"loss": found["loss"] + values.get("loss", 0.0)}
+    return values
+
+
+def _check(values: dict[str, float], rate: float, at: Position) -> None:
     broken = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
     if broken:
         raise AvzslError(
             f"the loss '{broken[0]}' is {values[broken[0]]} in {at}: training diverged;"
             f" try a lower learning rate in another folder (--set learning_rate={rate / 10:g})"
         )
-    optimiser.step()
-    return values
 
 
 def _numbers(terms: dict[str, Tensor]) -> dict[str, float]:

@@ -155,7 +155,7 @@ class _Stage:
         with progress.task(f"stage {state.stage}", epochs * max(batches, 1)) as bar:
             bar.advance(state.epoch * max(batches, 1) + state.step)
             while state.epoch < epochs:
-                self._epoch(batches, last=state.epoch + 1 == epochs, bar=bar)
+                self._epoch(batches, bar)
 
     def _solve(self) -> bool:
         if self.state.epoch > 0 or self.state.step > 0:
@@ -164,7 +164,7 @@ class _Stage:
         with seeded(self._here().torch_seed, self.options.device):
             return self.method.solve(*self._everything())
 
-    def _epoch(self, batches: int, *, last: bool, bar: progress.Task) -> None:
+    def _epoch(self, batches: int, bar: progress.Task) -> None:
         state, started = self.state, time.monotonic()
         spent, rate = state.seconds, self._rate()
         self.method.train()
@@ -179,9 +179,9 @@ class _Stage:
             state.seconds = spent + time.monotonic() - started
             bar.advance(1, f"epoch {state.epoch + 1}, loss {terms['loss']:.3f}{self._best()}")
             self._save_or_stop()
-        if last and type(self.method).end_of_stage is not Method.end_of_stage:
+        if type(self.method).end_of_epoch is not Method.end_of_epoch:
             with seeded(self._here().torch_seed, self.options.device):
-                self.method.end_of_stage(*self._everything())
+                self.method.end_of_epoch(*self._everything())
         score = self.validate(self.method.eval()) if self._validates() else None
         state.seconds = spent + time.monotonic() - started
         self._finish(score, rate, batches)

@@ -94,7 +94,9 @@ def restore(method: Method, optimiser: torch.optim.Adam | None, tensors: dict[st
     if not tensors:
         return
     try:
-        method.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
+        weights = {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)}
+        method.make_room({name: tuple(value.shape) for name, value in weights.items()})
+        method.load_state_dict(weights)
         if optimiser is not None:
             moments: dict[int, dict[str, Tensor]] = {}
             for name, value in tensors.items():

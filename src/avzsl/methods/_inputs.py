@@ -1,0 +1,51 @@
+"""What methods that look at averaged features of both modalities ask of their input."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from avzsl.errors import ModelError, SettingError
+from avzsl.nn.mlp import masked_mean
+from avzsl.types import Clips, Dimensions
+
+
+def both_sizes(dimensions: Dimensions, title: str) -> tuple[int, int]:
+    """d_a and d_v of a method that needs both modalities.
+
+    Raises:
+        SettingError: the features have only one.
+    """
+    if not dimensions.audio or not dimensions.visual:
+        raise SettingError(f"{title} needs sound and picture, but these features have only one of them")
+    return dimensions.audio, dimensions.visual
+
+
+def both_averaged(clips: Clips, dimensions: Dimensions) -> tuple[Tensor, Tensor]:
+    """Audio [B, d_a] and visual [B, d_v], averaged over the real segments of each clip.
+
+    Raises:
+        ModelError: a modality is missing or of another size than the method was built for.
+    """
+    return averaged(clips, "audio", dimensions.audio), averaged(clips, "visual", dimensions.visual)
+
+
+def averaged(clips: Clips, modality: str, size: int | None) -> Tensor:
+    """One modality [B, d], averaged over the real segments of each clip.
+
+    Args:
+        clips: B clips.
+        modality: `"audio"` or `"visual"`.
+        size: d that the method was built for.
+
+    Raises:
+        ModelError: the modality is missing, empty or of another size.
+    """
+    features: Tensor | None = getattr(clips, modality)
+    mask: Tensor | None = getattr(clips, f"{modality}_mask")
+    if features is None:
+        raise ModelError(f"these clips have no {modality} features, and this method needs both sound and picture")
+    if features.shape[2] != size:
+        raise ModelError(f"{modality} features have {features.shape[2]} columns, this model was built for {size}")
+    if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
+        raise ModelError(f"a clip has no {modality} segment, and this method needs both sound and picture")
+    return masked_mean(features, mask)
