@@ -122,9 +122,9 @@ def test_a_method_may_take_several_steps_in_a_batch_each_for_some_of_its_weights
 
     monkeypatch.setattr(toy, "updates", updates)
     method, optimiser = _fresh(toy, TrainConfig())
-    before = {name: value.clone() for name, value in method.named_parameters()}
+    before = {name: value.detach().clone() for name, value in method.named_parameters()}
     terms = train_step(method, optimiser, batch, 0.01, Position(5, 1))
-    after = dict(method.named_parameters())
+    after = {name: value.detach() for name, value in method.named_parameters()}
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert changed == {"text.weight", "audio.weight"}
     # The first step of Adam moves every weight by the rate against the sign of its gradient.
@@ -148,7 +148,7 @@ def test_a_method_chooses_what_adam_trains_and_how(
     monkeypatch.setattr(toy, "parameter_groups", groups)
     method, optimiser = _fresh(toy, TrainConfig())
     assert optimiser.param_groups[0]["betas"] == (0.5, 0.9)
-    before = {name: value.clone() for name, value in method.named_parameters()}
+    before = {name: value.detach().clone() for name, value in method.named_parameters()}
     train_step(method, optimiser, batch, 0.01, Position(5, 1))
     changed = {name for name, value in method.named_parameters() if not torch.equal(value, before[name])}
     assert changed == {"text.weight", "text.bias"}
