@@ -12,7 +12,7 @@ from torch import Tensor
 
 import avzsl.methods
 from avzsl.config import fill, load_preset, preset_names, quirk, quirk_names
-from avzsl.methods._base import METHODS, EmbeddingMethod
+from avzsl.methods._base import METHODS, EmbeddingMethod, Method
 from avzsl.methods._contract import CHECKS, BrokenPromiseError, Case, Check, cases
 from avzsl.types import Batch, Clips, Dimensions
 
@@ -117,6 +117,8 @@ class Linear(EmbeddingMethod):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         error = (self.embed_clips(batch.clips) - batch.classes[batch.labels]).square().mean()
+        if self.config.fault == "detached":
+            return {"loss": error.detach()}
         if self.config.fault == "infinite":
             return {"loss": error, "other": error / 0}
         if self.config.fault == "drifts":
@@ -157,6 +159,7 @@ def test_a_plain_method_keeps_every_promise_in_both_modes(check: Check) -> None:
     ("fault", "check", "words"),
     [
         ("infinite", "finite_scalars", "'other' is not one finite number"),
+        ("detached", "finite_scalars", "leads to no weights"),
         ("idle", "gradients_everywhere", "no gradient reaches 'idle.weight'"),
         ("drifts", "same_seed_same_numbers", "the same seed gave other losses"),
         ("batch", "split_and_order", "one by one"),
@@ -185,3 +188,43 @@ def test_a_method_that_does_not_say_what_it_is_is_noticed() -> None:
         kind = type("Silent", (Linear,), {"__doc__": "Text.", attribute: value})
         with pytest.raises(BrokenPromiseError):
             run(Case(kind))
+
+
+class Compare(Method):
+    """Compares features with text vectors of their own size; there is nothing to learn."""
+
+    Config = LinearConfig
+    name = "compare"
+    title, year, venue, citation = "Compare", 2026, "tests", "none"
+    checked_with = Dimensions(9, 9, 9)
+
+    def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
+        return True
+
+    def fit_step(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": -self.class_scores(batch.clips, batch.classes).mean()}
+
+    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
+        assert clips.audio is not None
+        mask = torch.ones(clips.audio.shape[:2]) if clips.audio_mask is None else clips.audio_mask
+        return (clips.audio * mask.unsqueeze(2)).sum(1) @ classes.T
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_method_without_weights_is_checked_with_sizes_of_its_own(check: Check) -> None:
+    for case in cases(Compare):
+        check.run(case)
+    labels = torch.arange(6)
+    case = cases(Compare)[0]
+    assert case.dimensions == Dimensions(9, 9, 9)
+    clips, texts = case.clips(labels, 0), case.classes()
+    assert clips.audio is not None and clips.visual is not None
+    assert texts.shape == (6, 9)
+    for part in (clips.audio, clips.visual):
+        assert 0.15 < float((part.squeeze(1) - texts).std()) < 0.25
+
+
+def test_sizes_of_one_modality_alone_cannot_be_checked() -> None:
+    kind = type("Deaf", (Compare,), {"checked_with": Dimensions(None, 9, 9), "__doc__": "Text."})
+    with pytest.raises(BrokenPromiseError, match="needs sizes of sound and of pictures"):
+        cases(kind)[0].clips(torch.arange(6), 0)

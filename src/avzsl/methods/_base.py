@@ -32,6 +32,8 @@ class Method(nn.Module, ABC):
         candidates_matter: True when a class's score depends on which other classes stand beside it, so that scores
             cannot be had for some of them alone.
         falling: the loss term that falls as the method learns; where opponents train each other, `"loss"` does not.
+        checked_with: sizes that the contract builds the method with, where it cannot be built with any; features that
+            are as wide as the text vectors lie in their space there. None = the contract's own sizes.
     """
 
     Config: ClassVar[type[Any]]
@@ -44,6 +46,7 @@ class Method(nn.Module, ABC):
     note: ClassVar[str] = ""
     candidates_matter: ClassVar[bool] = False
     falling: ClassVar[str] = "loss"
+    checked_with: ClassVar[Dimensions | None] = None
 
     def __init__(self, config: Any, dimensions: Dimensions) -> None:
         super().__init__()

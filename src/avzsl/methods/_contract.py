@@ -1,7 +1,8 @@
 """What every method promises, as checks that anyone can run on a method: the package's own tests and `check-method`.
 
-The checks use a small linear world: features are a fixed map of the class's text vector plus noise. A method that
-cannot tell its own training classes apart there has a fault.
+The checks use a small linear world: features are a fixed map of the class's text vector plus noise, or the vector
+itself plus noise where a method asks for features in the space of the texts. A method that cannot tell its own training
+classes apart there has a fault.
 """
 
 from __future__ import annotations
@@ -54,25 +55,34 @@ class Case:
         if self.mode == "reference":
             settings = reference_values(self.kind.Config) | settings
         torch.manual_seed(seed)
-        return self.kind(fill(self.kind.Config, settings, "[method]"), DIMENSIONS)
+        return self.kind(fill(self.kind.Config, settings, "[method]"), self.dimensions)
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """The sizes it is checked with."""
+        return self.kind.checked_with or DIMENSIONS
+
+    def classes(self) -> Tensor:
+        """Text vectors of the linear world."""
+        return toy_classes(self.dimensions.text)
 
     def clips(self, labels: Tensor, seed: int) -> Clips:
         """Clips of the linear world."""
-        return toy_clips(labels, SEGMENTS[self.features], seed)
+        return toy_clips(labels, SEGMENTS[self.features], seed, self.dimensions)
 
     def batch(self, seed: int = 0, pairs: int = 24) -> Batch:
         """Pairs of the linear world."""
         generator = torch.Generator().manual_seed(seed)
         labels = torch.randint(CLASSES, (pairs,), generator=generator)
         others = (labels + torch.randint(1, CLASSES, (pairs,), generator=generator)) % CLASSES
-        return Batch(self.clips(labels, seed + 1), labels, self.clips(others, seed + 2), others, toy_classes())
+        return Batch(self.clips(labels, seed + 1), labels, self.clips(others, seed + 2), others, self.classes())
 
     def train(self, method: Method, steps: int, rate: float = 3e-3) -> list[Mapping[str, float]]:
         """Train as the loop does, end of epoch included; the terms of every batch."""
         labels = torch.arange(CLASSES).repeat(6)
         clips = self.clips(labels, 11)
         torch.manual_seed(1)
-        if method.solve(clips, labels, toy_classes()):
+        if method.solve(clips, labels, self.classes()):
             return []
         method.train()
         optimiser = torch.optim.Adam(method.parameter_groups(), rate, fused=True)
@@ -85,7 +95,7 @@ class Case:
                 optimiser.step()
                 terms |= {name: value.item() for name, value in found.items()}
             log.append(terms)
-        method.end_of_epoch(clips, labels, toy_classes())
+        method.end_of_epoch(clips, labels, self.classes())
         return log
 
     def trained(self, steps: int = 3, seed: int = 0) -> Method:
@@ -116,20 +126,26 @@ def cases(kind: type[Method]) -> tuple[Case, ...]:
     return tuple(Case(kind, mode, features) for mode in modes for features in SEGMENTS if features in kind.inputs)
 
 
-def toy_classes() -> Tensor:
-    """Text vectors [6, 12] of length 1."""
+def toy_classes(width: int = DIMENSIONS.text) -> Tensor:
+    """Text vectors [6, width] of length 1."""
     generator = torch.Generator().manual_seed(5)
-    return torch.nn.functional.normalize(torch.randn(CLASSES, 12, generator=generator), dim=1)
+    return torch.nn.functional.normalize(torch.randn(CLASSES, width, generator=generator), dim=1)
 
 
-def toy_clips(labels: Tensor, lengths: tuple[int, int] = (1, 1), seed: int = 0) -> Clips:
-    """Clips of the linear world, ragged where there are segments."""
+def toy_clips(
+    labels: Tensor, lengths: tuple[int, int] = (1, 1), seed: int = 0, dimensions: Dimensions = DIMENSIONS
+) -> Clips:
+    """Clips of the linear world, ragged where there are segments; features as wide as a text lie in its space."""
     generator = torch.Generator().manual_seed(seed)
     maps = torch.Generator().manual_seed(7)
+    texts = toy_classes(dimensions.text)[labels]
     parts: list[Tensor] = []
     masks: list[Tensor | None] = []
-    for size, length in zip((24, 20), lengths, strict=True):
-        signal = toy_classes()[labels] @ torch.randn(12, size, generator=maps)
+    for size, length in zip((dimensions.audio, dimensions.visual), lengths, strict=True):
+        if size is None:
+            raise BrokenPromiseError("'checked_with' needs sizes of sound and of pictures")
+        drawn = torch.randn(dimensions.text, size, generator=maps)
+        signal = texts if size == dimensions.text else texts @ drawn
         noise = torch.randn(len(labels), length, size, generator=generator)
         parts.append(signal.unsqueeze(1) + 0.2 * noise)
         real = torch.randint(1, length + 1, (len(labels), 1), generator=generator)
@@ -163,15 +179,26 @@ def _says_what_it_is(case: Case) -> None:
         raise BrokenPromiseError(f"every setting needs a default: {error}") from error
 
 
+def _trained(method: Method) -> set[int]:
+    """Ids of the parameters that the optimiser gets."""
+    return {id(parameter) for group in method.parameter_groups() for parameter in group["params"]}
+
+
 def _finite_scalars(case: Case) -> None:
-    for terms in case.make().train().updates(case.batch()):
-        _require("loss" in terms and terms["loss"].requires_grad, "'loss' is missing or leads to no weights")
+    method = case.make().train()
+    some = bool(_trained(method))
+    for terms in method.updates(case.batch()):
+        leads = "loss" in terms and (terms["loss"].requires_grad or not some)
+        _require(leads, "'loss' is missing or leads to no weights")
         for name, value in terms.items():
             _require(value.dim() == 0 and bool(value.isfinite()), f"term '{name}' is not one finite number")
 
 
 def _gradients_everywhere(case: Case) -> str | None:
     method = case.make().train()
+    trained = _trained(method)
+    if not trained:
+        return "nothing is trained by gradients"
     reached: dict[str, float] = {}
     for seed in range(2):
         for terms in method.updates(case.batch(seed)):
@@ -181,7 +208,6 @@ def _gradients_everywhere(case: Case) -> str | None:
                 if parameter.grad is not None:
                     _require(bool(parameter.grad.isfinite().all()), f"the gradient of '{name}' is not finite")
                     reached[name] = max(reached.get(name, 0.0), float(parameter.grad.abs().max()))
-    trained = {id(p) for group in method.parameter_groups() for p in group["params"]}
     for name, parameter in method.named_parameters():
         if id(parameter) not in trained:
             continue
@@ -189,7 +215,7 @@ def _gradients_everywhere(case: Case) -> str | None:
         # What precedes a batch norm or a softmax as a constant cancels there.
         if not name.endswith("bias"):
             _require(reached[name] > 1e-9, f"the gradient of '{name}' is zero")
-    return None if trained else "nothing is trained by gradients"
+    return None
 
 
 def _same_seed_same_numbers(case: Case) -> None:
@@ -207,7 +233,7 @@ def _same_seed_same_numbers(case: Case) -> None:
 
 def _split_and_order_do_not_matter(case: Case) -> None:
     method = case.trained()
-    clips, classes = case.clips(torch.arange(CLASSES), 9), toy_classes()
+    clips, classes = case.clips(torch.arange(CLASSES), 9), case.classes()
     whole = _scores(method, clips, classes)
     _require(whole.shape == (CLASSES, CLASSES), f"scores are {list(whole.shape)} instead of [clips, classes]")
     _require(bool(whole.std() > 0), "all scores are the same number")
@@ -228,7 +254,7 @@ def _near(found: Tensor, wanted: Tensor, what: str, tolerance: float = 1e-4) -> 
 def _scoring_leaves_no_trace(case: Case) -> None:
     method = case.trained(2)
     before = {key: value.clone() for key, value in method.state_dict().items()}
-    clips, classes = case.clips(torch.arange(CLASSES), 0), toy_classes()
+    clips, classes = case.clips(torch.arange(CLASSES), 0), case.classes()
     copies = [part.clone() for part in (clips.audio, clips.visual) if part is not None]
     random_state = torch.get_rng_state()
     first, second = _scores(method, clips, classes), _scores(method, clips, classes)
@@ -249,7 +275,7 @@ def _padding_is_never_looked_at(case: Case) -> str | None:
     if case.features == "averaged":
         return "averaged features have no padding"
     method = case.trained(2)
-    clips, classes = case.clips(torch.arange(CLASSES), 0), toy_classes()
+    clips, classes = case.clips(torch.arange(CLASSES), 0), case.classes()
     filled = {}
     for part in ("audio", "visual"):
         values, mask = getattr(clips, part), getattr(clips, f"{part}_mask")
@@ -267,7 +293,7 @@ def _weights_survive(case: Case) -> None:
     other = case.make(seed=1)
     other.make_room({name: tuple(value.shape) for name, value in stored.items()})
     other.load_state_dict(stored)
-    clips, classes = case.clips(torch.arange(CLASSES), 0), toy_classes()
+    clips, classes = case.clips(torch.arange(CLASSES), 0), case.classes()
     same = torch.equal(_scores(method, clips, classes), _scores(other.eval(), clips, classes))
     _require(same, "a method loaded from its weights gives other scores")
 
@@ -280,7 +306,7 @@ def _learns(case: Case) -> None:
         losses = [terms[case.kind.falling] for terms in log if case.kind.falling in terms]
         late = sum(losses[-5:]) / 5
         _require(late < 0.7 * losses[0], f"'{case.kind.falling}' fell from {losses[0]:.3g} to only {late:.3g}")
-    guesses = _scores(method.eval(), case.clips(labels, 12), toy_classes()).argmax(1)
+    guesses = _scores(method.eval(), case.clips(labels, 12), case.classes()).argmax(1)
     right = float((guesses == labels).float().mean())
     _require(right > 0.8, f"only {100 * right:.0f} % of clips of its training classes are named right")
 
@@ -289,7 +315,7 @@ def _decides_by_distance(case: Case) -> str | None:
     method = case.trained(1)
     if not isinstance(method, EmbeddingMethod):
         return "its scores are no distances"
-    clips, classes = case.clips(torch.arange(CLASSES), 0), toy_classes()
+    clips, classes = case.clips(torch.arange(CLASSES), 0), case.classes()
     with torch.inference_mode():
         rows, columns = method.embed_clips(clips), method.embed_classes(classes)
     wanted = -torch.stack([(row - columns).norm(dim=1) for row in rows])
@@ -299,7 +325,7 @@ def _decides_by_distance(case: Case) -> str | None:
 
 def _threads_do_not_matter(case: Case) -> None:
     method = case.trained(1)
-    clips, classes = case.clips(torch.arange(CLASSES), 0), toy_classes()
+    clips, classes = case.clips(torch.arange(CLASSES), 0), case.classes()
     before = torch.get_num_threads()
     try:
         found = []
