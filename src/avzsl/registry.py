@@ -25,12 +25,15 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that files the decorated object under `name`.
 
+        What was defined under the same name in the same module before gives way, so that a file or a notebook cell can
+        be run again.
+
         Raises:
             SettingError: the name is taken by something else.
         """
 
         def add(entry: T) -> T:
-            if self._entries.get(name, entry) is not entry:
+            if name in self._entries and _origin(self._entries[name]) != _origin(entry):
                 raise SettingError(f"{self.kind} '{name}' is registered already; choose another name")
             self._entries[name] = entry
             return entry
@@ -59,6 +62,11 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _origin(entry: Any) -> tuple[Any, Any]:
+    """Where something was defined; an object without a definition is only itself."""
+    return getattr(entry, "__module__", None), getattr(entry, "__qualname__", id(entry))
 
 
 def class_decorator(registry: Registry[Any]) -> Callable[[str], Callable[[S], S]]:

@@ -1,4 +1,15 @@
-"""Methods: one file each. Importing this room files every one of them in `avzsl.methods._base.METHODS`."""
+"""Methods: one file each. Importing this room files every one of them in `METHODS`.
+
+What a method of your own needs stands here too (docs/benchmark.md):
+
+    from avzsl.methods import EmbeddingMethod, register
+"""
 
 from avzsl.methods import ridge as ridge
 from avzsl.methods import stft as stft
+from avzsl.methods._base import METHODS as METHODS
+from avzsl.methods._base import EmbeddingMethod as EmbeddingMethod
+from avzsl.methods._base import Method as Method
+from avzsl.methods._base import register as register
+from avzsl.methods._contract import check_method as check_method
+from avzsl.methods._own import use as use

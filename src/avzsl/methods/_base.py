@@ -34,6 +34,8 @@ class Method(nn.Module, ABC):
         falling: the loss term that falls as the method learns; where opponents train each other, `"loss"` does not.
         checked_with: sizes that the contract builds the method with, where it cannot be built with any; features that
             are as wide as the text vectors lie in their space there. None = the contract's own sizes.
+        yardstick: True for a method that is solved in closed form or not trained at all: what every method that learns
+            by gradient steps should pass, and is seen to pass or not in a benchmark's table.
     """
 
     Config: ClassVar[type[Any]]
@@ -46,6 +48,7 @@ class Method(nn.Module, ABC):
     note: ClassVar[str] = ""
     candidates_matter: ClassVar[bool] = False
     falling: ClassVar[str] = "loss"
+    yardstick: ClassVar[bool] = False
     checked_with: ClassVar[Dimensions | None] = None
 
     def __init__(self, config: Any, dimensions: Dimensions) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from avzsl.config import fill
-from avzsl.errors import AvzslError, DataError, ModelError
+from avzsl.errors import AvzslError, DataError, ModelError, nearest_name
 from avzsl.files import atomic_path, read_json, write_json
 from avzsl.methods._base import METHODS, Method
 from avzsl.types import Dimensions, ExtractorIdentity, TextVectors
@@ -157,6 +157,11 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[Method
             not fit its settings.
     """
     card, tensors = _read(folder)
+    if card.method not in METHODS:
+        raise ModelError(
+            f"{folder / CARD}: unknown method '{card.method}'{nearest_name(card.method, METHODS)}"
+            " (a method of your own needs its file: avzsl --use FILE.py ..., or avzsl.use('FILE.py'))"
+        )
     try:
         kind = METHODS.get(card.method)
         config = fill(kind.Config, card.config, f"{folder / CARD}")

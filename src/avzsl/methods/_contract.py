@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 from avzsl.config import fill, load_preset, preset_names, reference_values
 from avzsl.errors import AvzslError
 from avzsl.methods._base import EmbeddingMethod, Method
+from avzsl.progress import track
 from avzsl.types import Batch, Clips, Dimensions
 
 DIMENSIONS = Dimensions(audio=24, visual=20, text=12)
@@ -50,8 +51,9 @@ class Case:
     def make(self, seed: int = 0) -> Method:
         """A new method with weights of this seed, and the settings of its demo preset where it has one."""
         settings: dict[str, Any] = {}
-        if "demo" in preset_names(self.kind.name):
-            settings = load_preset(self.kind.name, "demo").get("method", {})
+        name = getattr(self.kind, "name", "")  # it may not be registered
+        if "demo" in preset_names(name):
+            settings = load_preset(name, "demo").get("method", {})
         if self.mode == "reference":
             settings = reference_values(self.kind.Config) | settings
         torch.manual_seed(seed)
@@ -118,6 +120,49 @@ class Check:
     name: str
     promise: str
     run: Callable[[Case], str | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one promise of a method.
+
+    Attributes:
+        check: the promise.
+        state: `"kept"`, `"broken"` or `"not applicable"`.
+        reason: why it is not kept, and in which case; empty for a kept one.
+    """
+
+    check: Check
+    state: Literal["kept", "broken", "not applicable"]
+    reason: str = ""
+
+
+def check_method(kind: type[Method]) -> tuple[Outcome, ...]:
+    """Ask every promise of a method, in every case: for `avzsl check-method` and for a test of your own.
+
+        assert [outcome for outcome in check_method(Mine) if outcome.state == "broken"] == []
+
+    Whatever the method raises counts as a broken promise; nothing is raised. Torch's random stream stays as it is.
+    """
+    try:
+        found = cases(kind) or (Case(kind),)
+    except Exception:  # without settings to look at; every check will say so in its own words
+        found = (Case(kind),)
+    return tuple(_ask(check, found) for check in track(CHECKS, getattr(kind, "name", kind.__name__)))
+
+
+def _ask(check: Check, found: tuple[Case, ...]) -> Outcome:
+    reasons = []
+    for case in found:
+        try:
+            with torch.random.fork_rng(devices=[]):
+                reasons.append(check.run(case))
+        except BrokenPromiseError as error:
+            return Outcome(check, "broken", f"{error} ({case})")
+        except Exception as error:
+            words = " ".join(str(error).split())
+            return Outcome(check, "broken", f"{type(error).__name__}{': ' if words else ''}{words} ({case})")
+    return Outcome(check, "not applicable", str(reasons[0])) if all(reasons) else Outcome(check, "kept")
 
 
 def cases(kind: type[Method]) -> tuple[Case, ...]:

@@ -61,6 +61,7 @@ class Ridge(EmbeddingMethod):
     citation: ClassVar[str] = (
         "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, Technometrics 12(1), 1970"
     )
+    yardstick: ClassVar[bool] = True
     config: RidgeConfig
 
     def __init__(self, config: RidgeConfig, dimensions: Dimensions) -> None:
