@@ -237,6 +237,20 @@ def test_class_results_carry_names_and_both_recalls() -> None:
     assert math.isnan(rows[0].zsl_recall)
 
 
+def test_scores_for_the_zero_shot_number_move_nothing_else() -> None:
+    scores = torch.tensor([[5.0, 0, 1], [0, 1, 2], [0, 2, 1], [9, 2, 1]])
+    labels, seen = torch.tensor([0, 1, 2, 2]), torch.tensor([True, False, False])
+    plain = evaluate_scores(scores, labels, seen, 0.5)
+    assert plain.zsl == 0 and plain.seen == 1
+    own = torch.tensor([[-torch.inf, 0, 1], [-torch.inf, 2, 1], [-torch.inf, 1, 2], [-torch.inf, 2, 1]])
+    found = evaluate_scores(scores, labels, seen, 0.5, own)
+    assert found.zsl == 0.75 and found.zsl_recall[1:].tolist() == [1, 0.5]
+    assert (found.seen, found.unseen, found.hm) == (plain.seen, plain.unseen, plain.hm)
+    assert torch.equal(found.recall, plain.recall)
+    with pytest.raises(ModelError, match="diverged"):
+        evaluate_scores(scores, labels, seen, 0.5, own * torch.nan)
+
+
 def test_an_evaluation_without_one_of_the_parts_is_refused() -> None:
     scores, labels, seen = worked_example()
     for keep, word in ((seen[labels], "an unseen"), (~seen[labels], "a seen")):

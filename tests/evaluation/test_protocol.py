@@ -142,6 +142,33 @@ def test_without_a_bias_search_the_bias_is_zero() -> None:
     assert found.gzsl.hm < searched.gzsl.hm
 
 
+def test_an_output_for_the_zero_shot_number_has_no_bias_and_no_curve(
+    tiny_benchmark: TinyBenchmark, method: TwoEars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = tiny_benchmark.benchmark.evaluation(1)
+    reference = ProtocolConfig(mode="reference")
+    plain, averaged = validate(method, evaluation), validate(method, evaluation, reference)
+    before = evaluate(method, evaluation, plain.bias)
+    audio = score_evaluation_set(method, evaluation)["audio"]
+    assert evaluate_scores(audio, evaluation.labels, evaluation.seen, 0.0).zsl != plain.gzsl.zsl
+
+    def scorer(self: TwoEars, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
+        def score(clips: Clips) -> dict[str, Tensor]:
+            scores = self.mode_scores(clips, classes)
+            return scores | {"zsl": scores["audio"]}
+
+        return score
+
+    monkeypatch.setattr(TwoEars, "scorer", scorer)
+    found = validate(method, evaluation)
+    assert found.gzsl.zsl == evaluate_scores(audio, evaluation.labels, evaluation.seen, 0.0).zsl
+    assert (found.gzsl.hm, found.bias, found.biases) == (plain.gzsl.hm, plain.bias, plain.biases)
+    assert set(found.curves) == {"audio", "visual", "both"}
+    assert validate(method, evaluation, reference).bias == averaged.bias
+    after = evaluate(method, evaluation, plain.bias)
+    assert after.zsl == found.gzsl.zsl != before.zsl and after.hm == before.hm
+
+
 def curve(best: float) -> BiasCurve:
     empty = torch.zeros(1, dtype=torch.float64)
     return BiasCurve(empty, empty, empty, empty, best)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from avzsl.config import quirk, quirk_names
 from avzsl.decision import decide
@@ -33,9 +33,11 @@ from avzsl.files import LOCK, lock_folder
 from avzsl.layout import Layout
 from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import load_card
+from avzsl.report import sections
+from avzsl.report.records import read_records
 from avzsl.training.interrupt import Interrupted
 from avzsl.training.stages import StageOptions
-from avzsl.types import ExtractorIdentity, TextVectors
+from avzsl.types import Clips, ExtractorIdentity, TextVectors
 
 if TYPE_CHECKING:
     from tests.conftest import TinyBenchmark
@@ -473,6 +475,34 @@ def test_evaluating_a_run_on_its_own_data_gives_its_numbers(data: Path, tmp_path
     assert evaluate_run(tmp_path / "single", data, device="cpu").same_data
     names = ("seen", "unseen", "hm", "zsl", "zsl_chance", "bias", "fingerprint", "evaluated")
     assert [getattr(again, n) for n in names] == [getattr(result, n) for n in names]
+
+
+def test_an_output_for_the_zero_shot_number_makes_it_everywhere(
+    data: Path, tmp_path: Path, toy: type[Method], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A toy that swaps classes pairwise when only unseen ones are possible; training, evaluation, report."""
+    plain = _run(data, tmp_path / "plain")
+
+    def mode_scores(self: Method, clips: Clips, classes: torch.Tensor) -> dict[str, torch.Tensor]:
+        scores = self.class_scores(clips, classes)
+        return {"both": scores, "zsl": scores[:, torch.arange(len(classes)).view(-1, 2).flip(1).flatten()]}
+
+    monkeypatch.setattr(toy, "mode_scores", mode_scores)
+    swapped = _run(data, tmp_path / "run")
+    assert swapped.zsl == pytest.approx(100 - plain.zsl) != plain.zsl  # two unseen classes
+    assert (swapped.seen, swapped.unseen, swapped.hm, swapped.bias) == (plain.seen, plain.unseen, plain.hm, plain.bias)
+    assert swapped.validation["zsl"] != plain.validation["zsl"] and swapped.validation["hm"] == plain.validation["hm"]
+    again = evaluate_run(tmp_path / "run", data, device="cpu")
+    assert (again.zsl, again.hm) == (swapped.zsl, swapped.hm)
+    records = read_records(tmp_path / "run")
+    assert records.test is not None and read_records(tmp_path / "plain").test.zsl_scores is None  # type: ignore[union-attr]
+    (group,) = (g for g in sections.classes(records)["groups"] if g["part"] == "unseen")
+    assert 100 * group["zsl"] == pytest.approx(swapped.zsl) and 100 * group["mean"] == pytest.approx(swapped.unseen)
+    stored = load_file(tmp_path / "run" / "evaluation.safetensors")
+    save_file(
+        stored | {"zsl_scores": stored["zsl_scores"][:, 1:].contiguous()}, tmp_path / "run" / "evaluation.safetensors"
+    )
+    assert "among unseen classes" in read_records(tmp_path / "run").problems["test"]
 
 
 def test_evaluating_on_other_data_uses_the_stored_bias(copied: Path, tmp_path: Path) -> None:

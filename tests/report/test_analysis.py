@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,15 @@ def test_decisions_are_those_of_the_evaluation(worked: StoredScores) -> None:
         assert analysis.decide(worked, bias).tolist() == decision.decide(scores, seen, bias).tolist()
     only = decision.decide(scores, seen, 0.0, candidates=~seen)
     assert analysis.decide(worked, 0.0, unseen_only=True).tolist() == only.tolist()
+
+
+def test_scores_among_unseen_classes_decide_there_and_nowhere_else(worked: StoredScores) -> None:
+    own = np.where(worked.seen, -np.inf, worked.scores[:, [0, 1, 3, 2]])  # the two unseen classes change places
+    both = replace(worked, zsl_scores=own)
+    assert analysis.decide(both, 0.6).tolist() == analysis.decide(worked, 0.6).tolist()
+    swapped = {2: 3, 3: 2}
+    alone = analysis.decide(worked, 0.6, unseen_only=True).tolist()
+    assert analysis.decide(both, 0.6, unseen_only=True).tolist() == [swapped[c] for c in alone]
 
 
 def test_more_clips_than_a_block_are_all_decided() -> None:

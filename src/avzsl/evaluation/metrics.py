@@ -67,7 +67,7 @@ def zsl_chance(seen: Tensor) -> float:
     return 1 / int((~seen).sum())
 
 
-def evaluate_scores(scores: Tensor, labels: Tensor, seen: Tensor, bias: float) -> Gzsl:
+def evaluate_scores(scores: Tensor, labels: Tensor, seen: Tensor, bias: float, zero_shot: Tensor | None = None) -> Gzsl:
     """All numbers of one set of scores at one bias.
 
     Args:
@@ -75,6 +75,7 @@ def evaluate_scores(scores: Tensor, labels: Tensor, seen: Tensor, bias: float) -
         labels: [N] int64, column of each clip's class.
         seen: [C] bool, True for a class that was trained on.
         bias: taken off the scores of seen classes; 0 is 0 (P7).
+        zero_shot: [N, C], scores that decide among the unseen classes for ZSL; None = `scores`.
 
     Raises:
         DataError: no clip of a seen class, or none of an unseen one.
@@ -85,7 +86,8 @@ def evaluate_scores(scores: Tensor, labels: Tensor, seen: Tensor, bias: float) -
     recall = per_class_recall(decide(scores, seen, bias), labels, count)
     zsl = torch.full((count,), torch.nan, dtype=torch.float64)
     of_unseen = ~seen[labels]
-    chosen = decide(scores[of_unseen], seen, bias, candidates=~seen)
+    among_unseen = scores if zero_shot is None else zero_shot
+    chosen = decide(among_unseen[of_unseen], seen, bias, candidates=~seen)
     zsl[~seen] = per_class_recall(chosen, labels[of_unseen], count)[~seen]
     seen_mean, unseen_mean = float(recall[seen].nanmean()), float(recall[~seen].nanmean())
     return Gzsl(

@@ -21,6 +21,8 @@ from avzsl.types import MODALITIES, BiasCurve, Gzsl
 MODES = ("clean", "reference")
 # The output of a method whose numbers are reported.
 REPORTED = "both"
+# An output for the zero-shot number alone, where a method has one; no bias is searched for it.
+ZERO_SHOT = "zsl"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Validation:
     Attributes:
         gzsl: numbers of the reported output at its own best bias (what epochs are compared by).
         curve: the bias curve of the reported output.
-        curves: the curve of every output.
+        curves: the curve of every output but `ZERO_SHOT`.
         biases: output to its own best bias.
         bias: the one to use on the test set.
     """
@@ -160,10 +162,10 @@ def validate_scores(
     config: ProtocolConfig = ProtocolConfig(),
 ) -> Validation:
     """The same from scores that are there already: output name to [N, C]."""
-    curves = {name: _search(values, labels, seen, config) for name, values in scores.items()}
+    curves = {name: _search(values, labels, seen, config) for name, values in scores.items() if name != ZERO_SHOT}
     curve = curves[REPORTED]
     return Validation(
-        gzsl=evaluate_scores(scores[REPORTED], labels, seen, curve.best),
+        gzsl=judge(scores, labels, seen, curve.best),
         curve=curve,
         curves=curves,
         biases={name: found.best for name, found in curves.items()},
@@ -199,6 +201,22 @@ def is_better(hm: float, best: float | None, quirks: Quirks) -> bool:
     return hm > best
 
 
+def judge(scores: Mapping[str, Tensor], labels: Tensor, seen: Tensor, bias: float) -> Gzsl:
+    """All numbers of a method from the scores of its outputs, at one bias.
+
+    Args:
+        scores: output name to [N, C]; S, U and HM come from the reported one, ZSL from `ZERO_SHOT` where it is there.
+        labels: [N] int64.
+        seen: [C] bool.
+        bias: taken off the scores of seen classes.
+
+    Raises:
+        DataError: no clip of a seen class, or none of an unseen one.
+        ModelError: a score is not a number.
+    """
+    return evaluate_scores(scores[REPORTED], labels, seen, bias, scores.get(ZERO_SHOT))
+
+
 def evaluate(
     method: Method,
     evaluation: EvaluationSet,
@@ -214,7 +232,7 @@ def evaluate(
         ModelError: a score is not a number.
     """
     scores = score_evaluation_set(method, evaluation, device=device, chunk=chunk)
-    return evaluate_scores(scores[REPORTED], evaluation.labels.cpu(), evaluation.seen.cpu(), bias)
+    return judge(scores, evaluation.labels.cpu(), evaluation.seen.cpu(), bias)
 
 
 def _search(scores: Tensor, labels: Tensor, seen: Tensor, config: ProtocolConfig) -> BiasCurve:

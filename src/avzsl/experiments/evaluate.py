@@ -11,8 +11,8 @@ import torch
 from avzsl.data.splits import Benchmark, load_benchmark
 from avzsl.data.tables import EvaluationSet
 from avzsl.errors import ModelError
-from avzsl.evaluation.metrics import evaluate_scores, zsl_chance
-from avzsl.evaluation.protocol import REPORTED, score_evaluation_set
+from avzsl.evaluation.metrics import zsl_chance
+from avzsl.evaluation.protocol import judge, score_evaluation_set
 from avzsl.experiments.result import percent
 from avzsl.experiments.run import choose_device, clip_hash
 from avzsl.methods._checkpoint import ModelCard, check_extractor, load_model
@@ -78,8 +78,8 @@ def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", tru
     benchmark = load_as_trained(card, data, trust=trust)
     _check_fits(card, benchmark)
     test = _with_seen_of(card, benchmark.evaluation(2))
-    scores = score_evaluation_set(method, test, device=where)[REPORTED]
-    gzsl = evaluate_scores(scores, test.labels, test.seen, card.bias)
+    scores = score_evaluation_set(method, test, device=where)
+    gzsl = judge(scores, test.labels, test.seen, card.bias)
     return Reevaluation(
         run=str(run),
         method=card.method,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from avzsl.data.tables import EvaluationSet
+from avzsl.evaluation.protocol import REPORTED, ZERO_SHOT
 from avzsl.experiments.result import finite_or_none
 from avzsl.files import write_json, write_tensors
 from avzsl.methods._base import EmbeddingMethod
@@ -19,14 +21,24 @@ NAMES = "evaluation.json"
 
 
 def write_evidence(
-    folder: Path, fitted: Fitted, test: EvaluationSet, scores: Tensor, gzsl: Gzsl, device: torch.device, chunk: int
+    folder: Path,
+    fitted: Fitted,
+    test: EvaluationSet,
+    scores: Mapping[str, Tensor],
+    gzsl: Gzsl,
+    device: torch.device,
+    chunk: int,
 ) -> None:
     """Store test scores [N, C], labels, embeddings, names, recalls and the validation curve of the bias.
+
+    Of the outputs in `scores`, the reported one is stored, and the one for the zero-shot number where it is there.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
-    tensors = {"scores": scores, "labels": test.labels, "seen": test.seen}
+    tensors = {"scores": scores[REPORTED], "labels": test.labels, "seen": test.seen}
+    if ZERO_SHOT in scores:
+        tensors["zsl_scores"] = scores[ZERO_SHOT]
     if isinstance(fitted.method, EmbeddingMethod):
         tensors["embeddings"], tensors["class_embeddings"] = _embed(fitted.method, test, device, chunk)
     write_tensors(folder / TENSORS, tensors)

@@ -19,13 +19,14 @@ from avzsl.config import plain
 from avzsl.data.splits import Benchmark, load_benchmark
 from avzsl.data.tables import EvaluationSet
 from avzsl.errors import DataError, SettingError, nearest_name
-from avzsl.evaluation.metrics import evaluate_scores, warn_if_at_end, zsl_chance
+from avzsl.evaluation.metrics import warn_if_at_end, zsl_chance
 from avzsl.evaluation.protocol import (
     REPORTED,
     ProtocolConfig,
     Quirks,
     Validation,
     is_better,
+    judge,
     score_evaluation_set,
     validate,
 )
@@ -168,8 +169,8 @@ def _train(settings: Settings, benchmark: Benchmark, folder: Path, device: torch
     card = _card(settings, benchmark, fitted, quirks)
     save_model(folder, fitted.method, card)
     test = benchmark.evaluation(2)
-    scores = score_evaluation_set(fitted.method, test, device=device, chunk=settings.protocol.chunk)[REPORTED]
-    gzsl = evaluate_scores(scores, test.labels, test.seen, card.bias)
+    scores = score_evaluation_set(fitted.method, test, device=device, chunk=settings.protocol.chunk)
+    gzsl = judge(scores, test.labels, test.seen, card.bias)
     write_evidence(folder, fitted, test, scores, gzsl, device, settings.protocol.chunk)
     seconds = sum(line["seconds"] for line in fitted.history)
     result = _result(settings, benchmark, fitted, gzsl, quirks)

@@ -41,12 +41,14 @@ def decide(test: StoredScores, bias: float, unseen_only: bool = False) -> Array:
     Args:
         test: stored scores.
         bias: taken off the scores of seen classes.
-        unseen_only: only unseen classes are candidates.
+        unseen_only: only unseen classes are candidates; `zsl_scores` decide where they are there.
     """
+    own = test.zsl_scores if unseen_only else None
+    scores = test.scores if own is None else own.astype(np.float64)
     shift = np.where(test.seen, np.inf if unseen_only else bias, 0.0)
     decisions = np.empty(len(test.labels), dtype=np.int64)
     for start in range(0, len(decisions), ROWS):
-        block = np.nan_to_num(test.scores[start : start + ROWS], nan=-1e300, neginf=-1e300) - shift
+        block = np.nan_to_num(scores[start : start + ROWS], nan=-1e300, neginf=-1e300) - shift
         decisions[start : start + ROWS] = block.argmax(axis=1)
     return decisions
 

@@ -32,6 +32,7 @@ class StoredScores:
         clip_names: N names.
         embeddings: [N, D] or None when the method has no common space.
         class_embeddings: [C, D] or None.
+        zsl_scores: [N, C] scores that decide among unseen classes alone; None = `scores` do.
     """
 
     scores: Array
@@ -41,6 +42,7 @@ class StoredScores:
     clip_names: tuple[str, ...]
     embeddings: Array | None = None
     class_embeddings: Array | None = None
+    zsl_scores: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,10 @@ def _test(names: Mapping[str, Any], arrays: Mapping[str, Array]) -> StoredScores
     embeddings, class_embeddings = arrays.get("embeddings"), arrays.get("class_embeddings")
     if embeddings is not None and len(embeddings) != len(clips):
         raise ValueError(f"{len(embeddings)} embeddings for {len(clips)} clips")
-    return StoredScores(scores, labels, seen, classes, clips, embeddings, class_embeddings)
+    zsl_scores = arrays.get("zsl_scores")
+    if zsl_scores is not None and zsl_scores.shape != scores.shape:
+        raise ValueError(f"scores {scores.shape}, but scores among unseen classes {zsl_scores.shape}")
+    return StoredScores(scores, labels, seen, classes, clips, embeddings, class_embeddings, zsl_scores)
 
 
 def _curve(names: Mapping[str, Any], arrays: Mapping[str, Array]) -> Curve:
