@@ -298,6 +298,25 @@ def test_the_hook_at_the_end_of_an_epoch_sees_the_whole_training_set(
     assert sizes == [24] * 4 + [46] * 2
 
 
+def test_a_term_that_not_every_batch_has_is_averaged_over_those_that_have_it(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def updates(self: Method, batch: Any) -> Iterator[dict[str, torch.Tensor]]:
+        yield self.fit_step(batch)
+        if self.training and len(seen) % 3 == 0:  # first of every 3 batches
+            terms = self.fit_step(batch)
+            yield {"loss": terms["loss"], "rare": torch.tensor(float(len(seen)))}
+        seen.append(0.0)
+
+    monkeypatch.setattr(runner.toy, "updates", updates)
+    runner.scores = [0.1, 0.2, 0.3, 0.4]
+    lines = runner().history
+    assert [line["rare"] for line in lines] == [float(3 * k) for k in range(8)]
+    assert all(line["pull"] > 0 for line in lines)
+
+
 def test_a_damaged_state_is_refused(runner: Runner) -> None:
     runner()
     path = runner.folder / STATE

@@ -175,6 +175,7 @@ class _Stage:
             terms = train_step(self.method, self.optimiser, batch, rate, self._here())
             for name, value in terms.items():
                 state.sums[name] = state.sums.get(name, 0.0) + value
+                state.counts[name] = state.counts.get(name, 0) + 1
             state.step += 1
             state.seconds = spent + time.monotonic() - started
             bar.advance(1, f"epoch {state.epoch + 1}, loss {terms['loss']:.3f}{self._best()}")
@@ -184,15 +185,16 @@ class _Stage:
                 self.method.end_of_epoch(*self._everything())
         score = self.validate(self.method.eval()) if self._validates() else None
         state.seconds = spent + time.monotonic() - started
-        self._finish(score, rate, batches)
+        self._finish(score, rate)
         if batches == 0:
             bar.advance(1)
 
-    def _finish(self, score: Score | None, rate: float, batches: int) -> None:
+    def _finish(self, score: Score | None, rate: float) -> None:
         """Book a finished epoch and save everything."""
         state = self.state
         line: dict[str, Any] = {"stage": state.stage, "epoch": state.epoch + 1, "learning_rate": rate}
-        line |= {name: total / batches for name, total in state.sums.items()}
+        # A method may update some of its parts in some batches only.
+        line |= {name: total / state.counts[name] for name, total in state.sums.items()}
         if score is not None:
             line |= score.log
             if self.options.train.schedule == "plateau":
@@ -203,7 +205,7 @@ class _Stage:
             state.rates.append(rate)
             if self.options.is_better(score.hm, None if state.best_epoch is None else state.best_hm):
                 state.best_epoch, state.best_hm, state.best_record = state.epoch, score.hm, dict(score.record)
-        state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, {}, 0.0
+        state.epoch, state.step, state.sums, state.counts, state.seconds = state.epoch + 1, 0, {}, {}, 0.0
         write_text(self.options.folder / EPOCHS, "".join(json.dumps(h, allow_nan=False) + "\n" for h in state.history))
         self._save_or_stop(always=True)
 

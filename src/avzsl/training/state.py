@@ -28,6 +28,7 @@ class State:
         epoch: the epoch under way.
         step: the next step in it.
         sums: sums of the loss terms over the steps done in this epoch.
+        counts: how many of these steps had each term.
         seconds: spent in this epoch so far.
         plateau: state of the plateau rule; empty before its first use.
         rates: learning rate of every epoch of stage 1.
@@ -41,6 +42,7 @@ class State:
     epoch: int = 0
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     plateau: dict[str, Any] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
