@@ -7,7 +7,7 @@ d_a / d_v / d_w the sizes of one audio, visual and text vector, D the joint spac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -25,12 +25,15 @@ class Clips:
         visual: [B, L_v, d_v] float32; None when there is no picture at all.
         audio_mask: [B, L_a] bool, True for a real segment; None when all are real.
         visual_mask: [B, L_v] bool, likewise.
+        events: [B, T, 2, H, W] float32, where the picture got brighter and darker in each of T parts of the clip; None
+            where nobody computed them, as in every feature benchmark.
     """
 
     audio: Tensor | None
     visual: Tensor | None
     audio_mask: Tensor | None = None
     visual_mask: Tensor | None = None
+    events: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.audio is None and self.visual is None:
@@ -43,6 +46,11 @@ class Clips:
                 raise ValueError(f"{name}_mask must be [B, L] like {name}, got {tuple(mask.shape)}")
         if self.audio is not None and self.visual is not None and len(self.audio) != len(self.visual):
             raise ValueError(f"{len(self.audio)} audio rows but {len(self.visual)} visual rows")
+        if self.events is not None:
+            if self.events.dim() != 5 or self.events.shape[2] != 2:
+                raise ValueError(f"events must be [B, T, 2, H, W], got {tuple(self.events.shape)}")
+            if self.visual is None or len(self.events) != len(self.visual):
+                raise ValueError(f"{len(self.events)} event tensors need as many visual rows")
 
     def __len__(self) -> int:
         return len(self.visual if self.audio is None else self.audio)  # type: ignore[arg-type]
@@ -53,7 +61,7 @@ class Clips:
         return (self.visual if self.audio is None else self.audio).device  # type: ignore[union-attr]
 
     def _map(self, change: Any) -> Clips:
-        values = {n: getattr(self, n) for n in ("audio", "visual", "audio_mask", "visual_mask")}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
         return Clips(**{n: None if v is None else change(v) for n, v in values.items()})
 
     def to(self, device: torch.device | str) -> Clips:
@@ -65,9 +73,9 @@ class Clips:
         return self._map(lambda values: values[index])
 
     def only(self, modality: str) -> Clips:
-        """Drop (not zero) the other modality; `"both"` keeps what is there."""
+        """Drop (not zero) the other modality; `"both"` keeps what is there. Events belong to the picture."""
         if modality == "audio":
-            return replace(self, visual=None, visual_mask=None)
+            return replace(self, visual=None, visual_mask=None, events=None)
         if modality == "visual":
             return replace(self, audio=None, audio_mask=None)
         return self
@@ -77,7 +85,12 @@ class Clips:
         """The clips of `first` followed by those of `second`; shorter ones are padded and masked."""
         audio, audio_mask = _stack(first.audio, second.audio, first.audio_mask, second.audio_mask, "audio")
         visual, visual_mask = _stack(first.visual, second.visual, first.visual_mask, second.visual_mask, "visual")
-        return Clips(audio, visual, audio_mask, visual_mask)
+        if (first.events is None) != (second.events is None):
+            raise ValueError("cannot join clips with events to clips without")
+        events = None
+        if first.events is not None and second.events is not None:
+            events = torch.cat([first.events, second.events])
+        return Clips(audio, visual, audio_mask, visual_mask, events)
 
 
 def _stack(
