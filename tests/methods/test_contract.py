@@ -111,6 +111,8 @@ class Linear(EmbeddingMethod):
         scores = super().class_scores(clips, classes)
         if self.config.fault == "one number":
             return torch.zeros_like(scores)
+        if self.config.fault == "offset":
+            return scores + 100 * torch.arange(len(classes))
         if self.config.fault == "candidates":
             return scores.softmax(1)
         return scores.square() if self.config.fault == "squared" else scores
@@ -180,6 +182,17 @@ def test_a_broken_promise_is_noticed(fault: str, check: str, words: str) -> None
     run = {c.name: c.run for c in CHECKS}[check]
     with pytest.raises(BrokenPromiseError, match=words):
         run(Case(_faulty(fault), features=features))
+
+
+def test_one_sided_method_must_find_clips_of_a_class_and_need_not_name_them() -> None:
+    run = {c.name: c.run for c in CHECKS}["learns"]
+    offset = _faulty("offset")
+    with pytest.raises(BrokenPromiseError, match="named right"):
+        run(Case(offset))
+    run(Case(type("Offset", (offset,), {"one_sided": True})))
+    solved = type("Solved", (Linear,), {"one_sided": True, "solve": lambda *_: True})
+    with pytest.raises(BrokenPromiseError, match="are found"):
+        run(Case(solved))
 
 
 def test_a_method_that_does_not_say_what_it_is_is_noticed() -> None:

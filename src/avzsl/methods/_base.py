@@ -32,6 +32,8 @@ class Method(nn.Module, ABC):
         candidates_matter: True when a class's score depends on which other classes stand beside it, so that scores
             cannot be had for some of them alone.
         falling: the loss term that falls as the method learns; where opponents train each other, `"loss"` does not.
+        one_sided: True where the loss ranks clips for a class and never classes for a clip. Scores of different classes
+            then share no scale, and all that is promised is that the clips of a class are found.
         checked_with: sizes that the contract builds the method with, where it cannot be built with any; features that
             are as wide as the text vectors lie in their space there. None = the contract's own sizes.
         yardstick: True for a method that is solved in closed form or not trained at all: what every method that learns
@@ -49,6 +51,7 @@ class Method(nn.Module, ABC):
     candidates_matter: ClassVar[bool] = False
     falling: ClassVar[str] = "loss"
     yardstick: ClassVar[bool] = False
+    one_sided: ClassVar[bool] = False
     checked_with: ClassVar[Dimensions | None] = None
 
     def __init__(self, config: Any, dimensions: Dimensions) -> None:
