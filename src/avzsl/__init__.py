@@ -4,7 +4,8 @@
     run = avzsl.fit("stft", "data/World", preset="demo", out="runs/world")
     print(run.result.hm)
 
-`load`, `fit` and `open_run` come from `avzsl.api` and are imported when they are first used.
+`load`, `fit`, `open_run` and `use` come from `avzsl.api` and are imported when they are first used. What a method of your
+own is made of stands in `avzsl.methods` and `avzsl.types`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from avzsl.api import fit as fit
     from avzsl.api import load as load
     from avzsl.api import open_run as open_run
+    from avzsl.api import use as use
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "fit", "load", "open_run"]
+__all__ = ["__version__", "fit", "load", "open_run", "use"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("fit", "load", "open_run"):
+    if name in ("fit", "load", "open_run", "use"):
         from avzsl import api
 
         return getattr(api, name)

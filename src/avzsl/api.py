@@ -22,6 +22,7 @@ from avzsl.experiments.evaluate import Reevaluation, evaluate_run
 from avzsl.experiments.result import Result, read_result
 from avzsl.experiments.run import choose_device, run_training
 from avzsl.methods._checkpoint import ModelCard, load_card
+from avzsl.methods._own import use as use
 from avzsl.predict.predictor import Prediction, Predictor
 
 
@@ -94,7 +95,7 @@ def fit(
         method: registered name; `avzsl methods` lists them.
         data: benchmark folder, or a loaded benchmark (then its family and form are used).
         out: run folder; a stopped run in it is continued. None = a temporary one that goes with the returned object.
-        preset: one of the method's presets.
+        preset: one of the method's presets, or the path of a TOML file.
         seed: of everything random.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         fresh: forget what is in `out`.

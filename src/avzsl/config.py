@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from avzsl.errors import SettingError, nearest_name
@@ -154,12 +155,27 @@ def preset_names(method: str) -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
+def is_preset_file(preset: str) -> bool:
+    """Whether a preset is given as the path of a TOML file and not by name."""
+    return preset.endswith(".toml") or len(Path(preset).parts) > 1
+
+
 def load_preset(method: str, preset: str) -> dict[str, dict[str, Any]]:
     """The sections of a preset file, such as `{"method": {...}, "train": {...}, "paper": {...}}`.
 
+    Args:
+        method: registered name.
+        preset: one of `preset_names(method)`, or the path of a TOML file, which suits any method.
+
     Raises:
-        SettingError: the method has no preset of that name.
+        SettingError: the method has no preset of that name, or there is no such file.
     """
+    if is_preset_file(preset):
+        try:
+            return parse_toml(Path(preset).read_text(encoding="utf-8"), f"preset {preset}")
+        except (OSError, UnicodeDecodeError) as error:
+            why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or error
+            raise SettingError(f"cannot read the preset {preset}: {why}; check the path") from error
     names = preset_names(method)
     if preset not in names:
         raise SettingError(f"method '{method}' has no preset '{preset}'{nearest_name(preset, names)}")

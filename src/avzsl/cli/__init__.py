@@ -16,8 +16,10 @@ from typing import TextIO
 from avzsl.cli._stop import Stopped, heed_sigterm
 from avzsl.errors import AvzslError, nearest_name
 
-# Name of a verb = name of its module and of the function in it.
-VERBS = ("demo", "world", "extract", "train", "evaluate", "predict", "profile", "methods", "report")
+# Name of a verb = name of its module and of the function in it, with _ for -.
+VERBS = (
+    "demo", "world", "extract", "train", "evaluate", "predict", "profile", "methods", "check-method", "report",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

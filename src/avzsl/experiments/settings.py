@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import avzsl.methods
-from avzsl.config import fill, load_preset, place_assignments, plain, reference_values
+from avzsl.config import fill, is_preset_file, load_preset, place_assignments, plain, reference_values
 from avzsl.errors import SettingError, nearest_name
 from avzsl.evaluation.protocol import ProtocolConfig
 from avzsl.methods._base import METHODS
@@ -96,7 +96,7 @@ def assemble(
 
     Args:
         method: registered name.
-        preset: one of the method's presets.
+        preset: one of the method's presets, or the path of a TOML file.
         assignments: `key=value` texts; they win over the preset.
         options: section to values, None = not given; they win over everything.
         seed: from 0.
@@ -113,7 +113,8 @@ def assemble(
     published, reference = loaded.pop("paper", {}), loaded.pop("reference", {})
     for name, section in [*loaded.items(), *reference.items()]:
         if name not in sections or not isinstance(section, dict):
-            raise SettingError(f"unknown section '{name}' in preset {method}/{preset}{nearest_name(name, sections)}")
+            where = preset if preset and is_preset_file(preset) else f"{method}/{preset}"
+            raise SettingError(f"unknown section '{name}' in preset {where}{nearest_name(name, sections)}")
     placed = place_assignments(assignments, sections)
     given = {
         name: {key: value for key, value in (options or {}).get(name, {}).items() if value is not None}

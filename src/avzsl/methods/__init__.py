@@ -12,4 +12,5 @@ from avzsl.methods._base import EmbeddingMethod as EmbeddingMethod
 from avzsl.methods._base import Method as Method
 from avzsl.methods._base import register as register
 from avzsl.methods._contract import check_method as check_method
+from avzsl.methods._inputs import both_averaged as both_averaged
 from avzsl.methods._own import use as use

@@ -91,6 +91,16 @@ def random_batch(
     )
 
 
+def count_parameters(kind: type[Method], config: Any, dimensions: Dimensions) -> int:
+    """Numbers a method of these sizes holds as parameters, without taking memory for them.
+
+    Raises:
+        AvzslError: the method cannot be built with these sizes.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return sum(parameter.numel() for parameter in kind(config, dimensions).parameters())
+
+
 def profile(method: Method, batch: Batch | None = None) -> MethodProfile:
     """Profile a method on a batch.
 
