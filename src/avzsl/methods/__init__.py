@@ -5,7 +5,11 @@ What a method of your own needs stands here too (docs/benchmark.md):
     from avzsl.methods import EmbeddingMethod, register
 """
 
+from avzsl.methods import ale as ale
+from avzsl.methods import apn as apn
+from avzsl.methods import devise as devise
 from avzsl.methods import ridge as ridge
+from avzsl.methods import sje as sje
 from avzsl.methods import stft as stft
 from avzsl.methods._base import METHODS as METHODS
 from avzsl.methods._base import EmbeddingMethod as EmbeddingMethod
