@@ -76,9 +76,9 @@ class Collected:
     def fingerprint(self, text: Tensor, options: Sequence[str]) -> str:
         """The hash of all that was read, of the text vectors [C, d_w] given to classes, and of options."""
         digest = self.digest.copy()
-        _update(digest, "text", Ragged(text))
+        hash_piece(digest, "text", Ragged(text))
         for option in options:
-            _update(digest, option)
+            hash_piece(digest, option)
         return str(digest.hexdigest())
 
 
@@ -94,7 +94,7 @@ def read_split(
         DataError: a folder, a modality or a class of a modality is missing, or files contradict each other.
     """
     files = {m: _list_files(layout, m, split, index, reading.temporal) for m in FOLDERS}
-    _update(collected.digest, split)
+    hash_piece(collected.digest, split)
     absent = []
     for number in classes:
         paths = {m: files[m].get(number) for m in FOLDERS}
@@ -180,9 +180,10 @@ def _read_class(
     collected: Collected, number: int, paths: Mapping[str, Path], index: ClassIndex, reading: Reading
 ) -> None:
     names: dict[str, tuple[str, ...]] = {}
-    _update(collected.digest, index.names[number])
+    tables: dict[str, Ragged] = {}
     for modality, path in paths.items():
-        table, names[modality], identity = _read_file(path, reading)
+        tables[modality], names[modality], identity = _read_file(path, reading)
+        table = tables[modality]
         _check_identity(collected, identity, path)
         blocks = collected.blocks[modality]
         if blocks and blocks[0].data.shape[1] != table.data.shape[1]:
@@ -190,12 +191,11 @@ def _read_class(
                 f"{path} has {table.data.shape[1]} columns, but the {modality} files before it have"
                 f" {blocks[0].data.shape[1]}; do not mix extractors in one folder"
             )
-        _update(collected.digest, modality, table)
         if table.offsets is not None and reading.max_segments is not None:
             table = average_segments(table.data, table.offsets, reading.max_segments)
         blocks.append(table)
     check_same_clips(paths["audio"], names["audio"], paths["visual"], names["visual"])
-    _update(collected.digest, "\n".join(names["audio"]))
+    hash_class(collected.digest, index.names[number], tables, names["audio"])
     collected.class_ids.append(number)
     collected.names.append(names["audio"])
 
@@ -225,7 +225,15 @@ def _describe(identity: ExtractorIdentity | None) -> str:
     return f"'{identity.name}' ({identity.profile}, version {identity.version}, {dict(identity.settings)})"
 
 
-def _update(digest: Any, text: str, table: Ragged | None = None) -> None:
+def hash_class(digest: Any, name: str, tables: Mapping[str, Ragged], clips: Sequence[str]) -> None:
+    """Add one class of one split to the hash: its name, the rows of each modality as stored, and its clip names."""
+    hash_piece(digest, name)
+    for modality, table in tables.items():
+        hash_piece(digest, modality, table)
+    hash_piece(digest, "\n".join(clips))
+
+
+def hash_piece(digest: Any, text: str, table: Ragged | None = None) -> None:
     """Add to a hash; every piece is preceded by its length, numbers are little-endian whatever the machine."""
     pieces: list[Any] = [text.encode()]
     if table is not None:
