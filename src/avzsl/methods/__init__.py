@@ -7,7 +7,11 @@ What a method of your own needs stands here too (docs/benchmark.md):
 
 from avzsl.methods import ale as ale
 from avzsl.methods import apn as apn
+from avzsl.methods import avca as avca
 from avzsl.methods import devise as devise
+from avzsl.methods import hyper_alignment as hyper_alignment
+from avzsl.methods import hyper_multiple as hyper_multiple
+from avzsl.methods import hyper_single as hyper_single
 from avzsl.methods import ridge as ridge
 from avzsl.methods import sje as sje
 from avzsl.methods import stft as stft
