@@ -8,6 +8,8 @@ What a method of your own needs stands here too (docs/benchmark.md):
 from avzsl.methods import ale as ale
 from avzsl.methods import apn as apn
 from avzsl.methods import avca as avca
+from avzsl.methods import avgzslnet as avgzslnet
+from avzsl.methods import cjme as cjme
 from avzsl.methods import devise as devise
 from avzsl.methods import hyper_alignment as hyper_alignment
 from avzsl.methods import hyper_multiple as hyper_multiple
