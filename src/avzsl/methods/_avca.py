@@ -150,9 +150,19 @@ class AvcaNetwork(EmbeddingMethod):
         Each call of a part is a batch of its own for its norms, and the order of the calls is that of the public code:
         running statistics and, for one random stream, dropout depend on it.
         """
-        words, negative_words = batch.classes[batch.labels], batch.classes[batch.negative_labels]
         tokens = self._encode(*both_averaged(batch.clips, self.dimensions))
         negative_tokens = self._encode(*both_averaged(batch.negatives, self.dimensions))
+        return self.passes_after_encoders(batch, tokens, negative_tokens)
+
+    def passes_after_encoders(self, batch: Batch, tokens: Pair, negative_tokens: Pair) -> Passes:
+        """All passes of a training step but those of the encoders.
+
+        Args:
+            batch: for its texts.
+            tokens: φ of its clips, each [B, token].
+            negative_tokens: φ of its negatives.
+        """
+        words, negative_words = batch.classes[batch.labels], batch.classes[batch.negative_labels]
         theta_words, negative_theta_words = self.word_projection(words), self.word_projection(negative_words)
         rho_words = self.word_decoder(theta_words)
         if self.config.unused_passes:
