@@ -37,13 +37,17 @@ class ClassIndex:
         """What two spellings of one class have in common."""
         return name.casefold() if self.case_ignored else name
 
+    def numbers(self) -> dict[str, int]:
+        """Key of every name to its id."""
+        return {self.key(name): number for number, name in enumerate(self.names)}
+
     def ids(self, names: Sequence[str], where: Path) -> list[int]:
         """Ids of names, in the order given.
 
         Raises:
             DataError: a name is not in all_class.txt.
         """
-        known = {self.key(name): number for number, name in enumerate(self.names)}
+        known = self.numbers()
         found = []
         for name in names:
             if self.key(name) not in known:
@@ -74,6 +78,11 @@ class SplitClasses:
         return tuple(sorted({*self.training_2, *self.test_unseen}))
 
 
+def ignores_case(layout: Layout) -> bool:
+    """Whether class names of this dataset are looked up without regard to case (P14)."""
+    return layout.stem in _CASE_IGNORED
+
+
 def read_class_index(layout: Layout) -> ClassIndex:
     """The ids of all classes of a dataset.
 
@@ -81,7 +90,7 @@ def read_class_index(layout: Layout) -> ClassIndex:
         DataError: the file is missing or empty, or two names are the same.
     """
     names = tuple(sorted(read_lines(layout.all_class)))
-    index = ClassIndex(names, layout.stem in _CASE_IGNORED, layout.all_class)
+    index = ClassIndex(names, ignores_case(layout), layout.all_class)
     if not names:
         raise DataError(f"{layout.all_class} holds no class names; download or write the class split again")
     taken: dict[str, str] = {}
@@ -150,7 +159,7 @@ def read_vector_keys(layout: Layout, index: ClassIndex) -> dict[int, str]:
         DataError: the file or a column is missing, a class is unknown or listed twice.
     """
     path = layout.class_names_csv
-    rows = _read_csv(path, ("original", "manual"))
+    rows = read_class_csv(path)
     ids = index.ids([row["original"].strip() for row in rows], path)
     keys: dict[int, str] = {}
     for number, row in zip(ids, rows, strict=True):
@@ -158,6 +167,15 @@ def read_vector_keys(layout: Layout, index: ClassIndex) -> dict[int, str]:
             raise DataError(f"{path}: class '{index.names[number]}' is listed twice; remove one of the rows")
         keys[number] = row["manual"].strip()
     return keys
+
+
+def read_class_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of the class-name csv with `original` and `manual`.
+
+    Raises:
+        DataError: the file or a column is missing.
+    """
+    return _read_csv(path, ("original", "manual"))
 
 
 def read_text_vectors(
