@@ -9,11 +9,13 @@ from avzsl.methods import ale as ale
 from avzsl.methods import apn as apn
 from avzsl.methods import avca as avca
 from avzsl.methods import avgzslnet as avgzslnet
+from avzsl.methods import avmst as avmst
 from avzsl.methods import cjme as cjme
 from avzsl.methods import devise as devise
 from avzsl.methods import hyper_alignment as hyper_alignment
 from avzsl.methods import hyper_multiple as hyper_multiple
 from avzsl.methods import hyper_single as hyper_single
+from avzsl.methods import mdft as mdft
 from avzsl.methods import ridge as ridge
 from avzsl.methods import sje as sje
 from avzsl.methods import stft as stft
