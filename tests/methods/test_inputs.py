@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from avzsl.errors import ModelError, SettingError
-from avzsl.methods._inputs import both_averaged, both_sizes
+from avzsl.methods._inputs import both_averaged, both_sizes, segments
 from avzsl.types import Clips, Dimensions
 
 SIZES = Dimensions(2, 1, 3)
@@ -19,6 +19,12 @@ def test_only_real_segments_are_averaged() -> None:
     audio, visual = both_averaged(Clips(AUDIO, VISUAL, MASK, None), SIZES)
     assert audio.tolist() == [[2.0, 4.0], [5.0, 5.0]]
     assert visual.tolist() == [[3.0], [pytest.approx(4 / 3)]]
+
+
+def test_segments_come_with_their_mask() -> None:
+    clips = Clips(AUDIO, VISUAL, MASK, None)
+    assert segments(clips, "audio", 2) == (clips.audio, clips.audio_mask)
+    assert segments(clips, "visual", 1) == (clips.visual, None)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What methods that look at averaged features of both modalities ask of their input."""
+"""What methods that look at both modalities ask of their input."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def both_averaged(clips: Clips, dimensions: Dimensions) -> tuple[Tensor, Tensor]
 def averaged(clips: Clips, modality: str, size: int | None) -> Tensor:
     """One modality [B, d], averaged over the real segments of each clip.
 
+    Args and errors: those of `segments`.
+    """
+    return masked_mean(*segments(clips, modality, size))
+
+
+def segments(clips: Clips, modality: str, size: int | None) -> tuple[Tensor, Tensor | None]:
+    """One modality [B, L, d] and its mask [B, L], None when all segments are real.
+
     Args:
         clips: B clips.
         modality: `"audio"` or `"visual"`.
@@ -48,4 +56,4 @@ def averaged(clips: Clips, modality: str, size: int | None) -> Tensor:
         raise ModelError(f"{modality} features have {features.shape[2]} columns, this model was built for {size}")
     if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
         raise ModelError(f"a clip has no {modality} segment, and this method needs both sound and picture")
-    return masked_mean(features, mask)
+    return features, mask
