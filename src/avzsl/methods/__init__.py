@@ -19,6 +19,7 @@ from avzsl.methods import mdft as mdft
 from avzsl.methods import ridge as ridge
 from avzsl.methods import sje as sje
 from avzsl.methods import stft as stft
+from avzsl.methods import tcaf as tcaf
 from avzsl.methods._base import METHODS as METHODS
 from avzsl.methods._base import EmbeddingMethod as EmbeddingMethod
 from avzsl.methods._base import Method as Method
