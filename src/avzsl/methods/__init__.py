@@ -12,10 +12,12 @@ from avzsl.methods import avgzslnet as avgzslnet
 from avzsl.methods import avmst as avmst
 from avzsl.methods import cjme as cjme
 from avzsl.methods import devise as devise
+from avzsl.methods import eszsl as eszsl
 from avzsl.methods import hyper_alignment as hyper_alignment
 from avzsl.methods import hyper_multiple as hyper_multiple
 from avzsl.methods import hyper_single as hyper_single
 from avzsl.methods import mdft as mdft
+from avzsl.methods import nearest as nearest
 from avzsl.methods import ridge as ridge
 from avzsl.methods import sje as sje
 from avzsl.methods import stft as stft

@@ -9,13 +9,21 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from avzsl.errors import ModelError, SettingError
 from avzsl.losses.reconstruction import reconstruction_loss
 from avzsl.methods._base import EmbeddingMethod, register
-from avzsl.nn.mlp import masked_mean
+from avzsl.methods._linear import (
+    PENALTIES,
+    balanced_recall,
+    check_folds,
+    check_penalty,
+    class_shares,
+    hidden_groups,
+    penalised_solve,
+    side_by_side,
+    used_sizes,
+    weighted_statistics,
+)
 from avzsl.types import Batch, Clips, Dimensions
-
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,8 @@ class RidgeConfig:
     balanced: bool = True
 
     def __post_init__(self) -> None:
-        if not self.penalty >= 0:
-            raise SettingError(f"penalty is {self.penalty}; it must be positive, or 0 to choose it from the data")
-        if self.folds < 2:
-            raise SettingError(f"folds is {self.folds}; it must be at least 2")
+        check_penalty("penalty", self.penalty)
+        check_folds(self.folds)
 
 
 @register("ridge")
@@ -66,10 +72,7 @@ class Ridge(EmbeddingMethod):
 
     def __init__(self, config: RidgeConfig, dimensions: Dimensions) -> None:
         super().__init__(config, dimensions)
-        sizes = {"audio": dimensions.audio, "visual": dimensions.visual}
-        self.sizes = {name: size for name, size in sizes.items() if size and config.modality in ("both", name)}
-        if not self.sizes:
-            raise SettingError(f"modality is '{config.modality}', but these features have none of it")
+        self.sizes = used_sizes(dimensions, config.modality)
         width = sum(self.sizes.values())
         self.weight = nn.Parameter(torch.zeros(width, dimensions.text))
         self.offset = nn.Parameter(torch.zeros(dimensions.text))
@@ -83,11 +86,9 @@ class Ridge(EmbeddingMethod):
 
     def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
         """Fit the map; that is all the training there is."""
-        raw = self._averaged(clips).double()
-        share = _shares(labels, len(classes), self.config.balanced)
-        mean = share @ raw
-        scale = (share @ (raw - mean).square()).sqrt()
-        scale = torch.where(scale > 1e-8 * (1 + mean.abs()), scale, torch.ones_like(scale))  # a constant column
+        raw = side_by_side(clips, self.sizes, self.mean).double()
+        share = class_shares(labels, len(classes), self.config.balanced)
+        mean, scale = weighted_statistics(raw, share)
         rows = (raw - mean) / scale
         words = classes.double()
         penalty = self.config.penalty or choose_penalty(rows, labels, words, share, self.config.folds)
@@ -119,27 +120,8 @@ class Ridge(EmbeddingMethod):
         return nn.functional.normalize(rows, dim=1) if self.config.distance == "cosine" else rows
 
     def _predict(self, clips: Clips) -> Tensor:
-        rows = (self._averaged(clips) - self.mean) / self.scale
+        rows = (side_by_side(clips, self.sizes, self.mean) - self.mean) / self.scale
         return rows @ self.weight + self.offset
-
-    def _averaged(self, clips: Clips) -> Tensor:
-        """Means over segments side by side, [B, width]; the training mean for a modality that is missing."""
-        parts = []
-        start = 0
-        for name, size in self.sizes.items():
-            features, mask = getattr(clips, name), getattr(clips, f"{name}_mask")
-            if features is None:
-                parts.append(self.mean[start : start + size].expand(len(clips), -1))
-            elif features.shape[2] != size:
-                raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
-            elif features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
-                raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
-            else:
-                parts.append(masked_mean(features, mask))
-            start += size
-        if all(getattr(clips, name) is None for name in self.sizes):
-            raise ModelError(f"these clips have no {' and no '.join(self.sizes)}, all that this model looks at")
-        return torch.cat(parts, 1)
 
 
 def fit_ridge(rows: Tensor, targets: Tensor, share: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
@@ -157,7 +139,7 @@ def fit_ridge(rows: Tensor, targets: Tensor, share: Tensor, penalty: float) -> t
     centre = share @ targets
     weighted = rows * share.unsqueeze(1)
     gram = rows.T @ weighted
-    return _solve(gram, weighted.T @ (targets - centre), penalty), centre
+    return penalised_solve(gram, weighted.T @ (targets - centre), penalty), centre
 
 
 def choose_penalty(
@@ -176,16 +158,11 @@ def choose_penalty(
         folds: number of groups.
         penalties: candidates.
     """
-    present = torch.bincount(labels).nonzero().squeeze(1)
-    folds = min(folds, len(present) // 2)
-    if folds < 2:
+    groups = list(hidden_groups(labels, len(classes), folds))
+    if not groups:
         return sorted(penalties)[-2] if len(penalties) > 1 else penalties[0]
-    group = torch.full((len(classes),), -1, dtype=torch.long, device=labels.device)
-    group[present] = torch.arange(len(present), device=labels.device) % folds
     recall = dict.fromkeys(sorted(penalties), 0.0)
-    for fold in range(folds):
-        hidden = group[labels] == fold
-        candidates = (group == fold).nonzero().squeeze(1)
+    for hidden, candidates in groups:
         x, part = rows[~hidden], share[~hidden] / share[~hidden].sum()
         mean = part @ x
         weighted = (x - mean) * part.unsqueeze(1)
@@ -194,22 +171,7 @@ def choose_penalty(
         gram, cross = (x - mean).T @ weighted, weighted.T @ (targets - centre)
         words = nn.functional.normalize(classes[candidates], dim=1)
         for penalty in recall:
-            predicted = (rows[hidden] - mean) @ _solve(gram, cross, penalty) + centre
-            right = candidates[(predicted @ words.T).argmax(1)] == labels[hidden]
-            recall[penalty] += float(_shares(labels[hidden], len(classes), True) @ right.double()) / folds
+            predicted = (rows[hidden] - mean) @ penalised_solve(gram, cross, penalty) + centre
+            recall[penalty] += balanced_recall(predicted @ words.T, candidates, labels[hidden]) / len(groups)
     best = max(recall.values())
     return max(penalty for penalty, value in recall.items() if value >= best - 1e-12)
-
-
-def _solve(gram: Tensor, cross: Tensor, penalty: float) -> Tensor:
-    """(gram + λ I)⁻¹ cross by Cholesky."""
-    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    return torch.cholesky_solve(cross, torch.linalg.cholesky(gram + penalty * identity))
-
-
-def _shares(labels: Tensor, classes: int, balanced: bool) -> Tensor:
-    """Weights [N] float64 that sum to 1: equal by class, or equal by row."""
-    if not balanced:
-        return torch.full((len(labels),), 1 / len(labels), dtype=torch.float64, device=labels.device)
-    counts = torch.bincount(labels, minlength=classes).double()
-    return 1 / (counts[labels] * (counts > 0).sum())
