@@ -157,12 +157,16 @@ class TextVectors:
     encoder: str
 
 
+# Features with this maker were drawn from a model and belong to no video; every result that rests on them says so.
+SIMULATED = "simulated"
+
+
 @dataclass(frozen=True)
 class ExtractorIdentity:
     """Who made a feature file. Two identities that differ must never meet in one model.
 
     Attributes:
-        name: the extractor's registered name; `"unknown"` for files that do not say.
+        name: the extractor's registered name; `"unknown"` for files that do not say, `SIMULATED` for drawn ones.
         profile: `"clean"`, `"published"` or `"unknown"`.
         settings: everything that changes the numbers, as plain JSON values.
         version: version of the extractor's numerics.

@@ -66,6 +66,8 @@ def train(
 
 
 def _show(result: Result, out: Path) -> None:
+    from avzsl.types import SIMULATED
+
     if not result.trained:
         print(f"{out} is finished; this is its result (start over with --fresh)")
     print_scores(
@@ -82,6 +84,7 @@ def _show(result: Result, out: Path) -> None:
     if result.published_note:
         print(f"  {result.published_note}")
     if result.simulated:
-        print("  the videos are generated; these numbers say nothing about real ones")
+        what = "features are simulated" if result.extractor.get("name") == SIMULATED else "videos are generated"
+        print(f"  the {what}; these numbers say nothing about real ones")
     print(f"  {result.seconds:.0f} s; digest {result.digest}; everything is in {out}")
     print_next("avzsl", "report", out)

@@ -12,7 +12,7 @@ from avzsl.layout import FAMILIES, Layout
 
 _PUBLISHED_STEMS = ("ucf", "activitynet", "vggsound")
 # Columns of the audio and visual features of the published families (protocol.md section 1).
-_PUBLISHED_SIZES = {"main": (512, 512), "cls": (128, 4096)}
+PUBLISHED_SIZES = {"main": (512, 512), "cls": (128, 4096)}
 _CLASS_FOLDERS = ("class-split", "class_split")
 _NAMES_ENDING = "_w2v_class_names.csv"
 
@@ -61,20 +61,20 @@ def choose_layouts(dataset: Layout, family: str | None, index: ClassIndex, readi
     other = "cls" if chosen == "main" else "main"
     swapped = _with_family(dataset, other)
     there = (layout.temporal_dir if reading.temporal else layout.family_dir).is_dir()
-    if not there and _sizes(swapped, index, reading) == _PUBLISHED_SIZES[chosen]:
+    if not there and _sizes(swapped, index, reading) == PUBLISHED_SIZES[chosen]:
         # Only the other folder is there, and it holds what is asked for.
         warnings.warn(
             f"family '{chosen}' is read from {swapped.family_dir.name}, which holds its columns", stacklevel=4
         )
         return layout, swapped
-    if _sizes(layout, index, reading) != _PUBLISHED_SIZES[other]:
+    if _sizes(layout, index, reading) != PUBLISHED_SIZES[other]:
         return layout, layout
-    columns = "/".join(str(size) for size in _PUBLISHED_SIZES[other])
+    columns = "/".join(str(size) for size in PUBLISHED_SIZES[other])
     holds = f"{layout.family_dir} holds {columns} columns, the sizes of family '{other}'"
     if family is None:
         warnings.warn(f"{holds}; it is read as that", stacklevel=4)
         return swapped, layout
-    if _sizes(swapped, index, reading) != _PUBLISHED_SIZES[chosen]:
+    if _sizes(swapped, index, reading) != PUBLISHED_SIZES[chosen]:
         raise DataError(f"{holds}; ask for family '{other}' or put the features of '{chosen}' there")
     warnings.warn(f"{holds}; family '{chosen}' is read from {swapped.family_dir.name}", stacklevel=4)
     return layout, swapped

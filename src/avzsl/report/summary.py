@@ -32,6 +32,7 @@ def summary(records: RunRecords) -> dict[str, Any]:
     return {
         "title": title or records.run.resolve().name,
         "simulated": simulated(records),
+        "drawn": _maker(result) == "simulated",
         "missing": "" if result else f"No scores yet: {records.problems.get('result', 'result.json is empty')}.",
         "tiles": [
             {"key": key, "sign": sign, "name": name, "value": result.get(key), "meaning": meaning}
@@ -46,6 +47,12 @@ def summary(records: RunRecords) -> dict[str, Any]:
         "baselines": baselines(records),
         "published_note": str(result.get("published_note") or ""),
     }
+
+
+def _maker(result: Mapping[str, Any]) -> Any:
+    """Name of the extractor; `avzsl simulate` draws features without any video."""
+    extractor = result.get("extractor")
+    return extractor.get("name") if isinstance(extractor, Mapping) else None
 
 
 def _full(result: Mapping[str, Any]) -> list[tuple[str, str]]:
