@@ -22,6 +22,7 @@ from avzsl.methods import ridge as ridge
 from avzsl.methods import sje as sje
 from avzsl.methods import stft as stft
 from avzsl.methods import tcaf as tcaf
+from avzsl.methods import vaegan as vaegan
 from avzsl.methods._base import METHODS as METHODS
 from avzsl.methods._base import EmbeddingMethod as EmbeddingMethod
 from avzsl.methods._base import Method as Method

@@ -101,6 +101,8 @@ class Method(nn.Module, ABC):
     def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
         """Fit in closed form on the whole training set; return True if that is all the training there is.
 
+        Called once, before the first step: also the place to look at the training set without fitting anything yet.
+
         Args:
             clips: all N training clips.
             labels: [N] int64, columns of `classes`.
