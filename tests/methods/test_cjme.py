@@ -75,7 +75,8 @@ def entropy(logits: list[float]) -> float:
 def test_entropies_by_hand() -> None:
     table = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     rows = torch.tensor([[2.0, 5.0], [1.9, 5.0], [0.5, 5.0]])  # logits (2, 0, 0), (1.9, 0, 0), (0.5, 0, 0)
-    found = entropies(rows, table)
+    found = entropies(rows.requires_grad_(), table)
+    assert not found.requires_grad
     assert found.tolist() == pytest.approx([0.665573, 0.699191, 1.068445], abs=1e-6)
     assert wanted_trust(found[[0, 0, 2]], found[[2, 1, 0]]).tolist() == [0.0, 0.5, 1.0]
 
