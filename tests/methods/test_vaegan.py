@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from avzsl.config import load_preset
 from avzsl.errors import ModelError, SettingError
+from avzsl.experiments import run as experiment
 from avzsl.experiments.evaluate import evaluate_run
 from avzsl.experiments.run import run_training
 from avzsl.experiments.settings import assemble
@@ -24,6 +26,7 @@ from avzsl.methods._profile import profile
 from avzsl.methods._softmax import Softmax, SoftmaxTraining, train_softmax
 from avzsl.methods.vaegan import Vaegan, VaeganConfig
 from avzsl.nn.generative import Critic
+from avzsl.training import stages
 from avzsl.types import Batch, Clips, Dimensions
 
 TINY = VaeganConfig(latent=2, encoder_hidden=3, generator_hidden=3, critic_hidden=4, synthetic=20, classifier_epochs=5)
@@ -473,6 +476,30 @@ def test_a_whole_run_stores_what_it_needs_to_be_judged_again(toy_benchmark: Path
     assert isinstance(method, Vaegan)
     assert len(method.memory_rows) == sum(result.counts[f"stage_1_{n}"] for n in ("train", "val_seen", "val_unseen"))
     assert card.config["second_critic"] == (mode == "reference")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_run_that_crashed_within_an_epoch_ends_in_the_same_numbers(
+    toy_benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saved after every step, so that the place within five batches, the ranges and the memory come back too."""
+    monkeypatch.setattr(experiment, "StageOptions", partial(experiment.StageOptions, save_seconds=0.0))
+    whole = run_training(toy_benchmark, "vaegan", out=tmp_path / "whole", assignments=SMALL, device="cpu")
+    real, calls = stages.train_step, iter(range(100))
+
+    def step(*given: Any) -> dict[str, float]:
+        if next(calls) == 18 + 3:  # the fourth batch of stage 2
+            raise MemoryError
+        return real(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "train_step", step)
+        with pytest.raises(MemoryError):
+            run_training(toy_benchmark, "vaegan", out=tmp_path / "run", assignments=SMALL, device="cpu")
+    again = run_training(toy_benchmark, "vaegan", out=tmp_path / "run", assignments=SMALL, device="cpu")
+    assert again.digest == whole.digest
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "run")]
+    assert models[0] == models[1]
 
 
 PUBLISHED = {
