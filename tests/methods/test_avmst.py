@@ -384,7 +384,10 @@ def test_dynamic_thresholds_follow_semantics_and_spikes() -> None:
         method.thresholds["audio"].semantic.fill_(-2.0)
         method.thresholds["visual"].motion.fill_(4.0)
     traces = method.spike_traces(clips)
-    assert traces[0].threshold.max() < 1 and traces[0].threshold.std() == 0
+    shares = torch.softmax(method.audio_encoder(rows(0.0).squeeze(1))[0], 0)
+    entropy = -(shares * shares.log()).sum().item() / math.log(6)
+    expected = 0.5 + 1 / (1 + math.exp(2 * entropy))
+    assert traces[0].threshold.flatten().tolist() == pytest.approx([expected] * 10) and entropy < 0.99
     assert traces[2].threshold[0] == 1 and traces[2].threshold.max() > 1.1
     assert not torch.equal(method.firing_rates(clips).audio, plain.firing_rates(clips).audio)
     method.train().loss_terms(worked_batch())["loss"].backward()  # type: ignore[no-untyped-call]

@@ -120,6 +120,52 @@ def test_wrong_settings_are_named(changes: dict[str, object], words: str) -> Non
 # Losses and gradients
 
 
+@pytest.mark.parametrize("lengths", [(1, 3), (5, 1), (5, 3), (1, 1)])
+def test_the_whole_is_its_parts_clip_by_clip(lengths: tuple[int, int]) -> None:
+    method, _ = settled("proxy", tau=3.0)
+    with torch.no_grad():
+        for weight, value in zip(method.thresholds.parameters(), (2.0, -0.7, 0.2, -3.0, 0.9, -0.1), strict=True):
+            weight.fill_(value)
+        for stream in (method.audio_motion, method.visual_motion):
+            torch.nn.init.constant_(stream.norm.bias, 1.7)
+        torch.nn.init.normal_(method.types)
+        generator = torch.Generator().manual_seed(2)
+        audio, visual = (torch.randn(1, n, d, generator=generator) for n, d in zip(lengths, (10, 12), strict=True))
+        seen = [[t * n // 4 for t in range(4)] for n in lengths]
+        a, v = method.audio_encoder(audio[0])[seen[0]], method.visual_encoder(visual[0])[seen[1]]
+        context = method.context(a.unsqueeze(1), v.unsqueeze(1), 4)
+        h = context.knowledge[:, 0]
+        changes = a - h[:-1] if lengths[0] == 1 else torch.cat([torch.zeros(1, 16), a[1:] - a[:-1]])
+        raw = visual[0, seen[1]]
+        if lengths[1] == 1:
+            events = torch.cat([raw.clamp(min=0), (-raw).clamp(min=0)], 1)
+        else:
+            jumps = torch.cat([torch.zeros(1, 12), raw[1:] - raw[:-1]])
+            moved = [t for t in range(1, 4) if seen[1][t] != seen[1][t - 1]]
+            limit = jumps[moved].std(unbiased=False)
+            events = torch.cat([jumps > limit, jumps < -limit], 1).float()
+        summaries = []
+        for name, inputs in (("audio", changes), ("visual", events)):
+            rule, stream = method.thresholds[name], getattr(method, f"{name}_motion")
+            membrane, spikes, thresholds = torch.zeros(16), [], []
+            for t in range(4):
+                share = (events[t] != 0).float().mean()
+                shares = torch.softmax(h[t + 1], 0)
+                entropy = -(shares * shares.log()).sum() / torch.tensor(16.0).log()
+                threshold = 0.5 + torch.sigmoid(rule.motion * share + rule.semantic * entropy + rule.bias)
+                thresholds.append(threshold)
+                membrane = membrane + (stream.norm(stream.linear(inputs[t : t + 1]))[0] - membrane) / 3
+                spikes.append((membrane >= threshold).float())
+                membrane = membrane * (1 - spikes[-1])
+            summaries.append(torch.stack(spikes).mean(0))
+            found = method._joint(Clips(audio, visual)).thresholds[name].flatten()
+            assert torch.allclose(found, torch.stack(thresholds), atol=1e-6)
+        assert all(0 < summary.mean() < 1 for summary in summaries)
+        tokens = torch.stack([context.audio[0], context.visual[0], *summaries]) + method.types
+        theta = method.clip_head(method.fusion(tokens.unsqueeze(0)).mean(1))
+        assert torch.allclose(method.embed_clips(Clips(audio, visual)), theta, atol=1e-5)
+
+
 def test_losses_are_the_formulas() -> None:
     method = make(encoder_dropout=0.0, projection_dropout=0.0, text_dropout=0.0).train()
     given = batch()
@@ -161,9 +207,9 @@ def test_gradients_reach_every_weight(events: str, lengths: tuple[int, int]) -> 
             assert parameter.grad.abs().max() > 1e-8, name
 
 
-def settled(events: str) -> tuple[Mdft, Batch]:
+def settled(events: str, **changes: object) -> tuple[Mdft, Batch]:
     """A method whose statistics are those of the batch, and whose neurons fire often, in evaluation mode."""
-    method, given = make(events=events).train(), batch(16, events == "frames")
+    method, given = make(events=events, **changes).train(), batch(16, events == "frames")
     for norm in method.modules():
         if isinstance(norm, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             norm.momentum = 1.0

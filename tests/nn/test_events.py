@@ -107,6 +107,21 @@ def test_jumps_of_features_above_one_deviation_are_events() -> None:
     assert found[1].tolist() == [1, 0, 0, 0, 0, 0, 1, 0] and not found[[0, 2, 3]].any()
 
 
+def test_the_deviation_is_that_of_movements_alone_around_their_mean() -> None:
+    generator = torch.Generator().manual_seed(6)
+    values = torch.randn(4, 5, 40, generator=generator) + 2 * torch.arange(5.0)[:, None]  # all entries climb
+    places = torch.tensor([[0, 0, 1, 2, 2, 2, 3, 4], [0, 0, 0, 0, 1, 1, 1, 1], [0, 1, 2, 3, 4, 4, 4, 4], [0] * 8]).T
+    steps = values[torch.arange(4), places]
+    found = feature_events(steps, places, torch.zeros(4, dtype=torch.bool))
+    for clip in range(4):
+        jumps = {t: steps[t, clip] - steps[t - 1, clip] for t in range(1, 8) if places[t, clip] != places[t - 1, clip]}
+        limit = torch.cat(list(jumps.values())).std(unbiased=False) if jumps else torch.zeros(())
+        for t in range(8):
+            jump = jumps.get(t, torch.zeros(40))
+            expected = torch.cat([jump > limit, jump < -limit]) if jumps else torch.zeros(80)
+            assert torch.equal(found[t, clip], expected.float()), (clip, t)
+
+
 def test_a_clip_of_one_segment_shows_itself() -> None:
     steps = torch.tensor([[[2.0, -3.0]]])
     wanted = [2, 0, 0, 3]

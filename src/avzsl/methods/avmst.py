@@ -86,7 +86,7 @@ class Avmst(AvcaNetwork):
         "Li, Ma, Deng, Man and Fan, Modality-Fusion Spiking Transformer Network for Audio-Visual Zero-Shot Learning, "
         "ICME 2023"
     )
-    note: ClassVar[str] = "the released code; the published size is not its"
+    note: ClassVar[str] = "the released code, which is not of the published size"
     checked_with: ClassVar[Dimensions | None] = Dimensions(audio=24, visual=24, text=12)  # V2 needs equal widths
     config: AvmstConfig
 

@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss, triplet_margin_loss
 
 from avzsl.errors import ModelError, SettingError
 from avzsl.methods._base import EmbeddingMethod, register
-from avzsl.methods._inputs import both_sizes
+from avzsl.methods._inputs import both_sizes, segments
 from avzsl.nn.events import feature_events
 from avzsl.nn.joint_learning import JointLearningUnit
 from avzsl.nn.layers import TransformerLayer, TwoLayer
@@ -193,7 +193,8 @@ class Mdft(EmbeddingMethod):
         )
 
     def _joint(self, clips: Clips) -> _Joint:
-        heard, looked = self._given(clips, "audio"), self._given(clips, "visual")
+        heard = self._given(clips, "audio", self.dimensions.audio)
+        looked = self._given(clips, "visual", self.dimensions.visual)
         audio = heard.plan.pick(_encode(self.audio_encoder, heard))
         visual = looked.plan.pick(_encode(self.visual_encoder, looked))
         context = self.context(audio, visual, self.config.time_steps)
@@ -208,16 +209,8 @@ class Mdft(EmbeddingMethod):
         fused = self.fusion(torch.stack(tokens, 1) + self.types).mean(1)
         return _Joint(self.clip_head(fused), motion, thresholds)
 
-    def _given(self, clips: Clips, name: str) -> _Given:
-        features: Tensor | None = getattr(clips, name)
-        mask: Tensor | None = getattr(clips, f"{name}_mask")
-        size = getattr(self.dimensions, name)
-        if features is None:
-            raise ModelError(f"these clips have no {name} features, and this method needs both sound and picture")
-        if features.shape[2] != size:
-            raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
-        if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
-            raise ModelError(f"a clip has no {name} segment, and this method needs both sound and picture")
+    def _given(self, clips: Clips, name: str, size: int | None) -> _Given:
+        features, mask = segments(clips, name, size)
         return _Given(features, mask, schedule(features.shape, mask, self.config.time_steps, features.device))
 
     def _events(self, clips: Clips, looked: _Given) -> Tensor:
