@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +98,7 @@ class _Joint(NamedTuple):
 
 
 @register("mdft")
+@final
 class Mdft(EmbeddingMethod):
     """Motion-Decoupled Spiking Transformer (Li et al., ACM Multimedia 2023), our reconstruction.
 
