@@ -4,8 +4,8 @@
     run = avzsl.fit("stft", "data/World", preset="demo", out="runs/world")
     print(run.result.hm)
 
-`load`, `fit`, `open_run` and `use` come from `avzsl.api` and are imported when they are first used. What a method of your
-own is made of stands in `avzsl.methods` and `avzsl.types`.
+`load`, `fit`, `open_run` and `use` come from `avzsl.api` and are imported when they are first used. What a method of
+your own is made of stands in `avzsl.methods` and `avzsl.types`.
 """
 
 from __future__ import annotations

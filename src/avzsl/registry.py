@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -25,8 +26,8 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that files the decorated object under `name`.
 
-        What was defined under the same name in the same module before gives way, so that a file or a notebook cell can
-        be run again.
+        What was defined under the same name in the same file or module before gives way, so that a file or a notebook
+        cell can be run again.
 
         Raises:
             SettingError: the name is taken by something else.
@@ -66,7 +67,9 @@ class Registry(Generic[T]):
 
 def _origin(entry: Any) -> tuple[Any, Any]:
     """Where something was defined; an object without a definition is only itself."""
-    return getattr(entry, "__module__", None), getattr(entry, "__qualname__", id(entry))
+    module = getattr(entry, "__module__", None)
+    file = getattr(sys.modules.get(str(module)), "__file__", None)
+    return file or module, getattr(entry, "__qualname__", id(entry))
 
 
 def class_decorator(registry: Registry[Any]) -> Callable[[str], Callable[[S], S]]:

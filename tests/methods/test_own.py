@@ -73,9 +73,10 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
 def test_a_file_may_import_its_neighbour_and_a_module_is_found_where_one_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write(tmp_path / "neighbour_of_mine.py")
+    neighbour = _write(tmp_path / "neighbour_of_mine.py")
     (tmp_path / "uses.py").write_text("import neighbour_of_mine\n")
     assert use(tmp_path / "uses.py") == ("mine",)
+    assert use(neighbour) == ("mine",)  # used by itself too, it is still the same file
     _write(tmp_path / "a_package_of_mine" / "deep.py", name="deep")
     (tmp_path / "a_package_of_mine" / "__init__.py").write_text("from a_package_of_mine import deep\n")
     monkeypatch.chdir(tmp_path)

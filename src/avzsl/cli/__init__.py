@@ -18,8 +18,8 @@ from avzsl.errors import AvzslError, nearest_name
 
 # Name of a verb = name of its module and of the function in it, with _ for -.
 VERBS = (
-    "demo", "world", "extract", "simulate", "train", "evaluate", "predict", "profile", "methods", "check-method",
-    "report",
+    "demo", "world", "extract", "simulate", "train", "evaluate", "predict", "benchmark", "profile", "methods",
+    "check-method", "report",
 )  # fmt: skip
 
 

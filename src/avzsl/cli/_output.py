@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -26,14 +26,22 @@ def print_next(*words: object) -> None:
     print(f"  next: {shlex.join(str(word) for word in words)}")
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they must be; numbers to the right, texts to the left."""
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], ruled: Collection[int] = ()) -> None:
+    """Columns as wide as they must be; numbers to the right, texts to the left.
+
+    Args:
+        header: one text per column.
+        rows: texts.
+        ruled: rows below which a line is drawn.
+    """
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     right = [all(_is_number(row[i]) for row in rows) and bool(rows) for i in range(len(header))]
-    for line in lines:
+    for number, line in enumerate(lines, start=-1):
         cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
         print("  ".join(cells).rstrip())
+        if number in ruled:
+            print("-" * (sum(widths) + 2 * (len(widths) - 1)))
 
 
 def _is_number(text: str) -> bool:

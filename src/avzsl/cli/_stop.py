@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 # Verbs that keep what they have done; the others begin anew.
-_CONTINUED = ("demo", "world", "extract", "train")
+_CONTINUED = ("demo", "world", "extract", "train", "benchmark")
 
 
 class Stopped(Exception):  # noqa: N818 - stopping is no error

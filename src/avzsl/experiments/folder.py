@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,35 @@ from avzsl.errors import DataError, OutputError, SettingError
 from avzsl.files import LOCK, read_json, write_json
 
 SETTINGS = "settings.json"
-# Everything a run may leave in its folder; `--fresh` removes these and nothing else.
-_OURS = (
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of folder that is written over time.
+
+    Attributes:
+        name: in messages.
+        settings: the file that marks such a folder and says what belongs in it.
+        pieces: everything that may lie in it; `--fresh` removes these and nothing else.
+    """
+
+    name: str
+    settings: str
+    pieces: Sequence[str]
+
+
+RUN = Kind("run", SETTINGS, (
     SETTINGS, "epochs.jsonl", "state", "model.json", "model.safetensors", "result.json", "evaluation.json",
     "evaluation.safetensors", "report.json", "report.safetensors", "report.html", "thumbnails",
-)  # fmt: skip
+))  # fmt: skip
 
 
-def check_folder(folder: Path, *, fresh: bool) -> None:
+def check_folder(folder: Path, *, fresh: bool, kind: Kind = RUN) -> None:
     """Refuse a folder that is not ours to write in, before anything slow begins. Changes nothing.
 
     Raises:
         OutputError: a file is in the way.
-        SettingError: the folder holds something else than a run.
+        SettingError: the folder holds something else than such a folder does.
     """
     if not folder.exists():
         above = next(p for p in (folder, *folder.absolute().parents) if p.exists())
@@ -33,21 +50,22 @@ def check_folder(folder: Path, *, fresh: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"cannot write {folder}: it is a file; choose another folder")
-    if not (folder / SETTINGS).is_file() and any(not _is_leftover(path) for path in folder.iterdir()):
-        way_on = "choose another folder" if not fresh else "--fresh only clears run folders; choose another folder"
-        raise SettingError(f"{folder} is not empty and holds no run; {way_on}")
+    if not (folder / kind.settings).is_file() and any(not _is_leftover(path) for path in folder.iterdir()):
+        clears = f"--fresh only clears {kind.name} folders; choose another folder"
+        way_on = "choose another folder" if not fresh else clears
+        raise SettingError(f"{folder} is not empty and holds no {kind.name}; {way_on}")
 
 
-def claim_folder(folder: Path, record: Mapping[str, Any], *, fresh: bool) -> None:
-    """Make the folder that of the run described by `record`: settings, data fingerprint, seed.
+def claim_folder(folder: Path, record: Mapping[str, Any], *, fresh: bool, kind: Kind = RUN) -> None:
+    """Make the folder that of the run (or the benchmark) described by `record`: settings, data fingerprint, seed.
 
     Raises:
         SettingError: it belongs to a run with other settings; the message says which one differs.
         OutputError: it cannot be written to.
     """
-    path = folder / SETTINGS
+    path = folder / kind.settings
     if fresh:
-        _clear(folder)
+        _clear(folder, kind)
     if path.is_file():
         try:
             stored = read_json(path)
@@ -60,7 +78,7 @@ def claim_folder(folder: Path, record: Mapping[str, Any], *, fresh: bool) -> Non
             name, before, now = differing[0]
             more = f" (and {len(differing) - 1} more differ)" if len(differing) > 1 else ""
             raise SettingError(
-                f"{folder} belongs to a run with {name} = {before}, now it is {now}{more};"
+                f"{folder} belongs to a {kind.name} with {name} = {before}, now it is {now}{more};"
                 " choose another folder, or start over with --fresh"
             )
         return
@@ -81,10 +99,10 @@ def _is_leftover(path: Path) -> bool:
     return path.name == LOCK or (path.name.startswith(".") and ".partial" in path.name)
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, kind: Kind) -> None:
     try:
-        # The settings go last: as long as they are there, the folder is known to be a run's.
-        for name in reversed(_OURS):
+        # The settings go last: as long as they are there, the folder is known to be ours.
+        for name in reversed(kind.pieces):
             path = folder / name
             if path.is_dir():
                 shutil.rmtree(path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -57,6 +57,7 @@ def run_training(
     seed: int = 42,
     device: str = "auto",
     fresh: bool = False,
+    load: Callable[[Settings, Path], Benchmark] | None = None,
 ) -> Result:
     """Train, evaluate and store everything in a run folder; continue or report what is there already.
 
@@ -64,12 +65,14 @@ def run_training(
         data: benchmark folder.
         method: registered name.
         out: run folder; a stopped run in it is continued, a finished one is read back.
-        preset: one of the method's presets.
+        preset: one of the method's presets, or the path of a TOML file.
         assignments: `key=value` texts that win over the preset.
         options: section (`"train"`, `"data"`, `"protocol"`, `"method"`) to values that win over everything.
         seed: of everything random.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         fresh: forget what is in the folder.
+        load: gives the data as the settings want them, for callers that train on the same data again and again; None =
+            read them.
 
     Raises:
         SettingError: unknown or contradictory settings, or a folder of another run.
@@ -80,8 +83,8 @@ def run_training(
     settings = assemble(method, preset=preset, assignments=assignments, options=options, seed=seed)
     where, folder = choose_device(device), Path(out)
     check_folder(folder, fresh=fresh)
-    benchmark = load_for(settings, Path(data))
-    _check_columns(settings, benchmark)
+    benchmark = (load or load_for)(settings, Path(data))
+    check_columns(settings, benchmark)
     is_simulated(benchmark)  # a damaged record should show before the training, not after it
     record = settings.as_dict() | {
         "benchmark": benchmark.name,
@@ -131,7 +134,12 @@ def load_for(settings: Settings, data: Path) -> Benchmark:
     )
 
 
-def _check_columns(settings: Settings, benchmark: Benchmark) -> None:
+def check_columns(settings: Settings, benchmark: Benchmark) -> None:
+    """Refuse features of other sizes than the preset was made for.
+
+    Raises:
+        DataError: a modality has another number of columns.
+    """
     for modality in ("audio", "visual"):
         expected = getattr(settings.data, f"{modality}_columns")
         found = getattr(benchmark.dimensions, modality)

@@ -36,7 +36,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     """
     run = Path(run)
     records = read_records(run)
-    page = _environment().get_template("page.html").render(
+    page = environment().get_template("page.html").render(
         summary=summary(records), sections=all_sections(records), run=run.name or run.resolve().name,
         version=avzsl.__version__,
     )  # fmt: skip
@@ -46,7 +46,12 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     return target
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Templates of this room.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
     try:
         import jinja2
     except ImportError as error:
