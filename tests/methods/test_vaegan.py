@@ -352,6 +352,15 @@ def test_the_classifier_is_trained_as_told(monkeypatch: pytest.MonkeyPatch) -> N
     assert told == [SoftmaxTraining(5, 20, 0.01)] * 2 + [SoftmaxTraining(5, 7, 0.01)] * 2
 
 
+def test_clips_meet_the_classifier_with_length_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = Softmax(ramp(4, 5, k=3.0), ramp(4, k=7.0))
+    monkeypatch.setattr(vaegan, "train_softmax", lambda start, *_: fixed if len(start.bias) == 4 else start)
+    method, rows = trained(), torch.rand(6, 5)
+    candidates = torch.tensor(sorted(words(4).tolist()))
+    wanted = nn.functional.normalize(method._features(clips_of(rows)), dim=1) @ fixed.weight.T + fixed.bias
+    assert torch.allclose(method.class_scores(clips_of(rows), candidates), wanted.log_softmax(1), atol=1e-6)
+
+
 def test_q19_rows_are_the_prior_of_a_class_or_all_classes_count_alike() -> None:
     """Made features of a class outnumber its real ones; with a wide classifier their number decides or does not."""
     shares = {}
