@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -119,3 +120,13 @@ def test_seeds_are_a_number_or_a_list() -> None:
     assert _seeds("7,") == (7,)
     with pytest.raises(SettingError):
         _seeds("1.5")
+
+
+def test_the_docs_name_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    for verb in ("benchmark", "simulate"):
+        assert main([verb, "--help"]) == 0
+        options = set(re.findall(r"(--[a-z]+)", capsys.readouterr().out)) - {"--help", "--json", "--quiet", "--out"}
+        assert not {option for option in options if f"`{option}" not in page and f" {option}" not in page}, verb
+    for target in re.findall(r"\]\(([^)#]+)\)", page):
+        assert (Path(__file__).resolve().parents[2] / "docs" / target).exists(), target

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,3 +129,13 @@ def test_parts_have_the_strength_that_is_asked_for() -> None:
 def test_numbers_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SimulationConfig(), **change)  # type: ignore[arg-type]
+
+
+def test_the_docs_name_every_strength_with_its_default() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    section = page.split("## Simulated features")[1]
+    told = {}
+    for names, text, default in re.findall(r"^\| (`.+?`) \| (.*) \| ?(.*) \|$", section, re.MULTILINE):
+        numbers = re.findall(r"\d+(?:\.\d+)?", default or text)
+        told |= dict(zip(re.findall(r"`(\w+)`", names), map(float, numbers), strict=True))
+    assert told == {name: float(value) for name, value in asdict(SimulationConfig()).items()}

@@ -46,12 +46,12 @@ def _panel(axes: Any, table: Record, rows: list[Record], score: str) -> None:
         values = list(row[score]["values"].values())
         # An empty mark is a method that is no learned one; a learned one's stands for both in the legend.
         axes.plot(
-            [row[score]["mean"]], [place], MARKERS[score], color=COLOUR[score], markersize=8,
+            [row[score]["mean"]], [place], MARKERS[score], color=COLOUR[score], markersize=8, clip_on=False,
             fillstyle="none" if row["yardstick"] else "full", label=f"mean {score.upper()}",
         )  # fmt: skip
         axes.plot(
             values, [place] * len(values), "o", color=COLOUR["ink"], markersize=3.5, fillstyle="none",
-            markeredgewidth=0.8, label="one run",
+            markeredgewidth=0.8, clip_on=False, label="one run",
         )  # fmt: skip
         if score in row["published"]:
             axes.plot([row["published"][score]], [place], "x", color=COLOUR["ink"], markersize=7, label="published")
