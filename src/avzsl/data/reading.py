@@ -20,7 +20,7 @@ from avzsl.layout import FEATURE_SUFFIX, FOLDERS, Layout, class_of_file
 from avzsl.types import ExtractorIdentity
 
 # The public splitting script for temporal features writes pickles; its reader takes any ending.
-_PICKLES = (".pkl", ".pickle")
+PICKLES = (".pkl", ".pickle")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def feature_sizes(layout: Layout, split: str, index: ClassIndex, reading: Readin
         if not files:
             return None
         smallest = min(files.values(), key=lambda path: (path.stat().st_size, path.name))
-        table, _, identity = _read_file(smallest, reading)
+        table, _, identity = read_file(smallest, reading)
         if identity is not None:
             return None
         sizes.append(table.data.shape[1])
@@ -142,7 +142,7 @@ def feature_sizes(layout: Layout, split: str, index: ClassIndex, reading: Readin
 
 def _list_files(layout: Layout, modality: str, split: str, index: ClassIndex, temporal: bool) -> Mapping[int, Path]:
     folder = layout.features_dir(modality, split, temporal=temporal)
-    endings = (FEATURE_SUFFIX, *_PICKLES) if temporal else (FEATURE_SUFFIX,)
+    endings = (FEATURE_SUFFIX, *PICKLES) if temporal else (FEATURE_SUFFIX,)
     paths = [p for p in sorted(folder.iterdir()) if p.suffix in endings and not p.name.startswith(".")]
     files: dict[int, Path] = {}
     for number, path in zip(index.ids([class_of_file(p) for p in paths], folder), paths, strict=True):
@@ -182,7 +182,7 @@ def _read_class(
     names: dict[str, tuple[str, ...]] = {}
     tables: dict[str, Ragged] = {}
     for modality, path in paths.items():
-        tables[modality], names[modality], identity = _read_file(path, reading)
+        tables[modality], names[modality], identity = read_file(path, reading)
         table = tables[modality]
         _check_identity(collected, identity, path)
         blocks = collected.blocks[modality]
@@ -200,11 +200,16 @@ def _read_class(
     collected.names.append(names["audio"])
 
 
-def _read_file(path: Path, reading: Reading) -> tuple[Ragged, tuple[str, ...], ExtractorIdentity | None]:
+def read_file(path: Path, reading: Reading) -> tuple[Ragged, tuple[str, ...], ExtractorIdentity | None]:
+    """Rows, clip names and maker of one feature file.
+
+    Raises:
+        DataError: the file is missing, damaged, holds NaN or infinity, or is a pickle that nobody trusts.
+    """
     if not reading.temporal:
         file = read_class_file(path)
         return Ragged(torch.from_numpy(file.data)), file.names, file.identity
-    pickled = path.suffix in _PICKLES
+    pickled = path.suffix in PICKLES
     clips = read_temporal_pickle(path, trust=reading.trust) if pickled else read_temporal_file(path)
     return Ragged(torch.from_numpy(clips.data), torch.from_numpy(clips.offsets)), clips.names, clips.identity
 

@@ -1,0 +1,109 @@
+"""What is wrong with a benchmark folder: all of it at once, where loading stops at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avzsl.data.family import find_dataset
+from avzsl.data.verify.class_names import check_class_csv, check_class_names
+from avzsl.data.verify.families import Dataset, FamilyFacts, check_family
+from avzsl.data.verify.findings import SEVERITIES, Finding, Findings
+from avzsl.data.verify.folders import check_folders, families_of, feature_files
+from avzsl.data.verify.guard import dangerous_files
+from avzsl.errors import DataError
+from avzsl.files import read_json
+
+__all__ = ["SEVERITIES", "FamilyFacts", "Finding", "Verification", "verify_benchmark"]
+
+_RECORD = "extract.json"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All that was found about a benchmark folder.
+
+    Attributes:
+        root: the folder.
+        stem: beginning of its class-name file, such as `ucf`.
+        simulated: whether the clips are generated; None when the folder does not say.
+        families: facts by family.
+        findings: errors, warnings and notes, in this order.
+    """
+
+    root: Path
+    stem: str
+    simulated: bool | None
+    families: tuple[FamilyFacts, ...]
+    findings: tuple[Finding, ...]
+
+    def of(self, severity: str) -> tuple[Finding, ...]:
+        """The findings of one severity."""
+        return tuple(finding for finding in self.findings if finding.severity == severity)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "root": str(self.root), "name": self.root.name, "stem": self.stem, "simulated": self.simulated,
+            **{f"{severity}s": len(self.of(severity)) for severity in SEVERITIES},
+            "families": [dict(vars(facts)) for facts in self.families],
+            "findings": [finding.as_dict() for finding in self.findings],
+        }  # fmt: skip
+
+
+def verify_benchmark(root: Path | str, *, family: str | None = None, trust: bool = False) -> Verification:
+    """Check a benchmark folder: lists, word vectors, and every feature file of every family.
+
+    Damaged files are findings and the rest is checked all the same. Features are read one file after the other; only
+    names and hashes of clips stay in memory.
+
+    Args:
+        root: the dataset folder, or its parent when that holds exactly one.
+        family: the only feature family to look at; None = all that are there.
+        trust: read temporal features from the public pickles (with an unpickler that runs no code).
+
+    Raises:
+        DataError: there is no such folder, or no benchmark in it.
+    """
+    layout = find_dataset(Path(root))
+    findings = Findings(layout.root)
+    check_folders(layout, findings)
+    index = check_class_names(layout, findings)
+    keys = check_class_csv(layout, index, findings)
+    dataset = Dataset(layout, index, keys, sound=findings.errors == 0, record=_read_record(layout.root, findings))
+    with_features, with_lists = families_of(layout)
+    dataset.dangerous = dangerous_files(feature_files(layout, with_features if family is None else (family,)))
+    wanted = (*with_features, *with_lists) if family is None else (family,)
+    facts: list[FamilyFacts] = []
+    for name in wanted:
+        if name in with_features:
+            facts.append(
+                check_family(dataset, name, findings, alone=family is None and len(with_features) == 1, trust=trust)
+            )
+        elif name not in [known.family for known in facts]:  # a swapped folder may have shown to be of this family
+            severity = "error" if family is not None or not with_features else "note"
+            facts.append(check_family(dataset, name, findings, missing=severity))
+    if not wanted:
+        what = "there is neither a folder of split files nor one of features"
+        findings.add("error", "missing-folder", layout.class_split_dir, what, "download or write the class split again")
+    simulated = dataset.record.get("simulated") if dataset.record else None
+    return Verification(
+        layout.root, layout.stem, simulated if isinstance(simulated, bool) else None, tuple(facts), findings.sorted()
+    )
+
+
+def _read_record(root: Path, findings: Findings) -> Mapping[str, Any]:
+    """What `avzsl extract` wrote about its work; empty for folders of another origin."""
+    path = root / _RECORD
+    if path.is_file():
+        try:
+            record = read_json(path)
+        except DataError as error:
+            findings.failed("record", path, error)
+            return {}
+        if isinstance(record, Mapping):
+            return record
+        findings.add("warning", "record", path, "is not what an extraction writes", "extract again, or remove it")
+    return {}
