@@ -54,7 +54,7 @@ def test_settings_are_checked_by_name(toy: type[Method], toy_benchmark: Path, tm
 
 def test_the_package_is_light_until_something_is_used() -> None:
     code = (
-        "import sys, avzsl; assert 'torch' not in sys.modules; assert 'fit' in dir(avzsl); "
+        "import sys, avzsl; assert 'torch' not in sys.modules; assert {'fit', 'use'} <= set(dir(avzsl)); "
         "assert callable(avzsl.fit); assert 'torch' in sys.modules\n"
         "try: avzsl.fti\nexcept AttributeError as error: assert 'fti' in str(error)\nelse: sys.exit('no error')"
     )

@@ -124,7 +124,7 @@ def test_a_finished_benchmark_is_read_back_and_more_may_join(data: Path, tmp_pat
     ("change", "message"),
     [
         ({"assignments": (*FAST[:-1], "learning_rate=0.1")}, "belongs to a benchmark with settings = "),
-        ({"mode": "reference"}, "belongs to a benchmark with data.Toy.fingerprint = "),
+        ({"mode": "reference"}, "belongs to a benchmark with data.Toy.averaged = "),
         ({"preset": "demo"}, "belongs to a benchmark with preset = None, now it is demo"),
     ],
 )
@@ -413,3 +413,11 @@ def test_workers_that_cannot_start_are_an_error(toy_benchmark: Path, tmp_path: P
         AvzslError, match=r"a worker process cannot start: cannot use .*once\.py, line 1: it ends the program"
     ):
         run_benchmark(request, tmp_path / "b")
+
+
+def test_a_damaged_record_of_the_extraction_shows_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(data, tmp_path / "Toy"))
+    (copied / "extract.json").write_text("{")
+    with pytest.raises(DataError, match=r"extract\.json is not valid JSON"):
+        run_benchmark(_request(copied), tmp_path / "b")
+    assert not (tmp_path / "b").exists()

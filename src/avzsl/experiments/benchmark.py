@@ -25,7 +25,7 @@ from avzsl.experiments.choice import assignments_of, check_preset, choose, own_p
 from avzsl.experiments.folder import Kind, check_folder, claim_folder
 from avzsl.experiments.run import choose_device
 from avzsl.experiments.settings import assemble
-from avzsl.experiments.tables import Place, build_table
+from avzsl.experiments.tables import Place, build_table, describe
 from avzsl.experiments.workers import run_parallel
 from avzsl.files import lock_folder, write_json
 from avzsl.methods._base import METHODS
@@ -161,7 +161,7 @@ def _look(request: Request, label: str, path: Path, load: Loader) -> Place:
     if all(choice.reason for choice in choices):
         # One sentence for all of them: a misspelt setting, or data that fit no method.
         raise SettingError(f"no method can run on {path}: {choices[0].method}: {choices[0].reason}")
-    return Place(label, path, benchmark, choices)
+    return Place(label, path, describe(label, path, benchmark), choices)
 
 
 def _describe(request: Request, path: Path, load: Loader) -> Benchmark:
@@ -191,7 +191,7 @@ def _describe(request: Request, path: Path, load: Loader) -> Benchmark:
 def _belongs(request: Request, places: Sequence[Place], device: str) -> dict[str, Any]:
     """What must stay the same in a folder; methods and seeds may join."""
     return {
-        "data": {place.label: {"fingerprint": place.benchmark.fingerprint} for place in places},
+        "data": {place.label: place.about["fingerprints"] for place in places},
         "preset": request.preset,
         "settings": list(request.assignments),
         "mode": request.mode,
@@ -225,6 +225,7 @@ def _outcomes(cells: Sequence[Cell], jobs: int, load: Loader) -> Iterator[tuple[
         for cell in cells:
             yield cell, run_cell(cell, load)
     else:
+        load.forget()  # the workers load for themselves
         yield from run_parallel(cells, jobs, max(1, torch.get_num_threads() // jobs))
 
 

@@ -97,6 +97,10 @@ class Loader:
             self._kept[key] = loaded
         return self._kept[key]
 
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._kept.clear()
+
 
 def run_cell(cell: Cell, load: Loader) -> Outcome:
     """Train and judge, or read back what is there; a failure is an outcome too, and is stored like one.

@@ -26,13 +26,13 @@ class Place:
     Attributes:
         label: its short name.
         path: where it lies.
-        benchmark: the same, loaded once to describe it.
+        about: what is judged there, from `describe`.
         choices: how each method takes part in it.
     """
 
     label: str
     path: Path
-    benchmark: Benchmark
+    about: Record
     choices: tuple[Choice, ...]
 
 
@@ -63,32 +63,39 @@ def build_table(
     mark_below(rows, best)
     return {
         "label": labels[0] if len(places) == 1 else TOGETHER,
-        "data": [_about(place, own) for place in places],
+        "data": [{**place.about, "fingerprints": _fingerprints(place, own)} for place in places],
         "seeds": list(seeds),
         "yardsticks": best,
         "rows": rows,
     }
 
 
-def _about(place: Place, cells: Sequence[Record]) -> dict[str, Any]:
-    """What was judged on what; numbers of two tables compare only where these agree."""
-    benchmark = place.benchmark
+def describe(label: str, path: Path, benchmark: Benchmark) -> dict[str, Any]:
+    """What is judged on what; numbers of two tables compare only where these agree.
+
+    Raises:
+        DataError: the record of how the data came about is damaged.
+    """
     test = benchmark.evaluation(2)
-    prints = {"temporal" if benchmark.temporal else "averaged": benchmark.fingerprint}
-    for cell in cells:
-        if cell["data"] == place.label and cell["result"] is not None:
-            prints["temporal" if cell["result"]["temporal"] else "averaged"] = cell["result"]["fingerprint"]
     return {
-        "label": place.label, "path": str(place.path), "benchmark": benchmark.name, "family": benchmark.family,
+        "label": label, "path": str(path), "benchmark": benchmark.name, "family": benchmark.family,
         "mode": benchmark.mode, "extractor": benchmark.identity.name, "profile": benchmark.identity.profile,
         "text_encoder": benchmark.classes.encoder, "columns": {
             "audio": benchmark.dimensions.audio, "visual": benchmark.dimensions.visual,
             "text": benchmark.dimensions.text,
         },
-        "fingerprints": prints, "evaluated": clip_hash(test), "test_clips": len(test),
+        "fingerprints": {"temporal" if benchmark.temporal else "averaged": benchmark.fingerprint},
+        "evaluated": clip_hash(test), "test_clips": len(test),
         "seen_classes": int(test.seen.sum()), "unseen_classes": int((~test.seen).sum()),
         "zsl_chance": percent(zsl_chance(test.seen)), "simulated": is_simulated(benchmark),
     }  # fmt: skip
+
+
+def _fingerprints(place: Place, cells: Sequence[Record]) -> dict[str, str]:
+    """Of the features that were used: averaged, temporal or both."""
+    results = [cell["result"] for cell in cells if cell["data"] == place.label and cell["result"] is not None]
+    used = {"temporal" if result["temporal"] else "averaged": result["fingerprint"] for result in results}
+    return used or dict(place.about["fingerprints"])
 
 
 def _entry(method: str, places: Sequence[Place], cells: Sequence[Record]) -> dict[str, Any]:
