@@ -414,6 +414,37 @@ def test_what_a_preset_says_of_segments_goes_when_averaged_features_are_asked_fo
     assert assemble("stft", preset="demo", options={"data": {"temporal": False}}).data.max_segments is None
 
 
+def test_a_method_gets_only_features_that_it_takes(toy: type[Method], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word, what it takes; what it does not take is refused, whoever asks for it."""
+    for temporal in (False, True):
+        assert assemble("toy", options={"data": {"temporal": temporal}}).data.temporal is temporal
+    for inputs, other, how in (("temporal", "averaged", "--averaged"), ("averaged", "temporal", "--temporal")):
+        monkeypatch.setattr(toy, "inputs", inputs)
+        assert assemble("toy").data.temporal is (inputs == "temporal")
+        asked = str(inputs == "averaged").lower()
+        message = f"Toy takes {inputs} features; {other} ones were asked for ({how}, or temporal = {asked})"
+        with pytest.raises(SettingError, match=re.escape(message)):
+            assemble("toy", assignments=[f"temporal={asked}"])
+        with pytest.raises(SettingError, match=re.escape(message)):
+            assemble("toy", options={"data": {"temporal": inputs == "averaged"}})
+
+
+def test_a_preset_for_another_family_points_to_the_right_one() -> None:
+    """Where both set the same, as those of STFT do, there is nothing to say."""
+    for preset, family, other in (("ucf", "cls", "ucf_cls"), ("ucf_cls", "main", "ucf")):
+        own = "main" if family == "cls" else "cls"
+        with pytest.warns(
+            UserWarning,
+            match=f"^preset sje/{preset} has the settings for family '{own}'; those for '{family}' are in '{other}'$",
+        ):
+            asked = assemble("sje", preset=preset, options={"data": {"family": family}})
+        assert asked.config.normalise is (own == "cls")
+        assert assemble("sje", preset=preset, options={"data": {"family": own}}).published
+        assemble("stft", preset=preset, options={"data": {"family": family}})
+        assemble("sje", preset=preset, options={"data": {"family": "builtin"}})
+    assemble("sje", preset="demo", options={"data": {"family": "cls"}})
+
+
 def test_reference_mode_turns_its_quirks_on_and_changes_the_run(data: Path, tmp_path: Path) -> None:
     clean = _run(data, tmp_path / "clean")
     reference = _run(data, tmp_path / "reference", options={"protocol": {"mode": "reference"}})

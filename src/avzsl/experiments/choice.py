@@ -68,9 +68,6 @@ def choose(
     kind = METHODS.get(method)
     try:
         settings = assemble(method, preset=chosen, assignments=own, options=options)
-        if not settings.data.temporal and "averaged" not in kind.inputs:
-            options = {**options, "data": {**options.get("data", {}), "temporal": True}}
-            settings = assemble(method, preset=chosen, assignments=own, options=options)
         loaded = load(settings, data)
         check_columns(settings, loaded)
         parameters = count_parameters(kind, settings.config, loaded.dimensions)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import avzsl.methods
-from avzsl.config import fill, is_preset_file, load_preset, place_assignments, plain, reference_values
+from avzsl.config import fill, is_preset_file, load_preset, place_assignments, plain, preset_names, reference_values
 from avzsl.errors import SettingError, nearest_name
 from avzsl.evaluation.protocol import ProtocolConfig
-from avzsl.methods._base import METHODS
+from avzsl.methods._base import METHODS, Method
 from avzsl.training.loop import TrainConfig
 
 assert avzsl.methods  # imported for its registrations
@@ -22,7 +23,7 @@ class DataConfig:
 
     Attributes:
         family: feature family; None = the one that is there.
-        temporal: one row per segment instead of one per clip.
+        temporal: one row per segment instead of one per clip; a method that takes no others has them by itself.
         max_segments: average longer clips down to this many rows; None = as stored.
         text_assignment: how word vectors go to classes; None = by mode (protocol.md section 6).
         text_lookup: how training finds a class's vector; None = by mode (P2).
@@ -102,7 +103,8 @@ def assemble(
         seed: from 0.
 
     Raises:
-        SettingError: an unknown method, preset or setting, or a value out of range.
+        SettingError: an unknown method, preset or setting, a value out of range, or features that the method does not
+            take.
     """
     kind = METHODS.get(method)
     if not 0 <= seed < 2**63:
@@ -130,10 +132,14 @@ def assemble(
     family = (placed["data"] | given["data"]).get("family")
     if family is not None and family != loaded.get("data", {}).get("family"):
         published = {}
+        _warn_of_family(method, preset, loaded, family)
     _drop_what_no_longer_applies(values["data"], placed["data"] | given["data"])
     for name in sections:
         values[name] |= placed[name] | given[name]
+    if "averaged" not in kind.inputs:
+        values["data"].setdefault("temporal", True)
     filled: dict[str, Any] = {name: fill(sections[name], values[name], f"[{name}]") for name in sections}
+    _check_features(kind, filled["data"])
     return Settings(
         method, preset, filled["method"], filled["train"], filled["data"], filled["protocol"], seed, published
     )
@@ -146,3 +152,31 @@ def _drop_what_no_longer_applies(preset: dict[str, Any], given: Mapping[str, Any
         preset.pop("visual_columns", None)
     if given.get("temporal") is False:
         preset.pop("max_segments", None)
+
+
+def _check_features(kind: type[Method], data: DataConfig) -> None:
+    """Refuse features that a method does not take."""
+    asked, how = ("temporal", "--temporal") if data.temporal else ("averaged", "--averaged")
+    if asked not in kind.inputs:
+        said = f"temporal = {str(data.temporal).lower()}"
+        raise SettingError(f"{kind.title} takes {kind.inputs} features; {asked} ones were asked for ({how}, or {said})")
+
+
+def _warn_of_family(method: str, preset: str | None, loaded: Mapping[str, Any], family: str) -> None:
+    """Point to the preset for another feature family, where there is one that sets something else."""
+    own = loaded.get("data", {}).get("family")
+    if preset is None or own is None:
+        return
+    stem = preset.removesuffix(f"_{own}")
+    other = stem if family == "main" else f"{stem}_{family}"
+    if other not in preset_names(method):
+        return
+    settings = [load_preset(method, name) for name in (preset, other)]
+    for sections in settings:
+        for name in ("data", "paper"):
+            sections.pop(name, None)
+    if settings[0] != settings[1]:
+        warnings.warn(
+            f"preset {method}/{preset} has the settings for family '{own}'; those for '{family}' are in '{other}'",
+            stacklevel=3,
+        )
