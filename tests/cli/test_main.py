@@ -264,6 +264,28 @@ def test_the_methods_and_their_settings_are_listed(capsys: pytest.CaptureFixture
     assert "time_steps = 8" in capsys.readouterr().out
 
 
+def test_one_method_says_with_which_settings_it_was_counted_and_what_it_has_without_a_preset(
+    toy: type[Method], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The preset ucf of STFT has 3 slots, its defaults have 4; TCaF takes temporal features alone."""
+    assert main(["methods", "stft"]) == 0
+    shown = capsys.readouterr().out
+    assert "parameters: 4,271,203 at 512/512/300 columns, preset ucf\n" in shown
+    assert "    slots = 4\n" in shown.partition("  settings without a preset:\n")[2]
+    assert main(["methods", "tcaf"]) == 0
+    assert "    temporal = True\n" in capsys.readouterr().out
+    assert main(["methods", "toy"]) == 0
+    assert "at 512/512/300 columns\n" in capsys.readouterr().out
+
+
+def test_a_reconstruction_is_called_one_beside_its_numbers(
+    data: Path, tmp_path: Path, toy: type[Method], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy, "note", "our reconstruction")
+    assert main(["train", "toy", "--data", str(data), "--out", str(tmp_path / "run"), *FAST, "--device", "cpu"]) == 0
+    assert "\n  Toy: our reconstruction\n" in capsys.readouterr().out
+
+
 def test_the_profile_adds_up_and_stands_beside_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
     small = ["profile", "stft", "--preset", "vggsound", "--set", "hidden=64", "--set", "heads=2", "--set", "rank=8"]
     assert main([*small, "--json"]) == 0

@@ -39,6 +39,8 @@ from avzsl.training.interrupt import Interrupted
 from avzsl.training.stages import StageOptions
 from avzsl.types import Clips, ExtractorIdentity, TextVectors
 
+from ..conftest import write_toy_benchmark
+
 if TYPE_CHECKING:
     from tests.conftest import TinyBenchmark
 
@@ -412,6 +414,27 @@ def test_what_a_preset_says_of_segments_goes_when_averaged_features_are_asked_fo
     monkeypatch.setattr("avzsl.experiments.settings.load_preset", lambda method, name: deepcopy(preset))
     assert assemble("stft", preset="demo").data.max_segments == 8
     assert assemble("stft", preset="demo", options={"data": {"temporal": False}}).data.max_segments is None
+
+
+def test_published_numbers_stand_beside_runs_on_their_own_data_set_alone(
+    toy: type[Method], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "UCF"
+    write_toy_benchmark(data, ExtractorIdentity("as distributed", profile="published"))
+    paper = {"hm": 12.5, "zsl": 8.5, "note": "with other events"}
+    monkeypatch.setattr(
+        "avzsl.experiments.settings.load_preset",
+        lambda method, name: {"data": {"family": "main"}, "paper": deepcopy(paper)},
+    )
+    own, other, mine = (
+        _run(data, tmp_path / Path(name).stem, preset=name) for name in ("ucf", "activitynet", "mine.toml")
+    )
+    assert own.published == mine.published == paper
+    assert own.published_note.startswith(
+        "published numbers come from one run on the features as distributed (Toy: with other events); this run is in"
+    )
+    wanted = "preset activitynet is for another data set, so its published numbers do not compare"
+    assert (other.published, other.published_note) == ({}, wanted)
 
 
 def test_a_method_gets_only_features_that_it_takes(toy: type[Method], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,10 +59,8 @@ def methods(
 
 def _row(kind: type[Method]) -> dict[str, Any]:
     """All that is known of a method without training it."""
-    from avzsl.config import load_preset, plain, preset_names, quirk_names, reference_values
-    from avzsl.evaluation.protocol import ProtocolConfig
-    from avzsl.experiments.settings import DataConfig
-    from avzsl.training.loop import TrainConfig
+    from avzsl.config import load_preset, preset_names, quirk_names, reference_values
+    from avzsl.experiments.settings import assemble
 
     reference, presets = reference_values(kind.Config), preset_names(kind.name)
     return {
@@ -73,10 +72,7 @@ def _row(kind: type[Method]) -> dict[str, Any]:
             for field, number in quirk_names(kind.Config).items()
         ],
         "citation": kind.citation,
-        "settings": {
-            "method": plain(kind.Config()), "train": plain(TrainConfig()), "data": plain(DataConfig()),
-            "protocol": plain(ProtocolConfig()),
-        },
+        "settings": assemble(kind.name).as_dict()["settings"],
     }  # fmt: skip
 
 
@@ -88,14 +84,18 @@ def _parameters(kind: type[Method]) -> int | None:
     from avzsl.methods._profile import count_parameters
     from avzsl.types import Dimensions
 
-    presets = preset_names(kind.name)
-    settings = assemble(kind.name, preset=next((p for p in ("ucf", "default") if p in presets), None))
+    settings = assemble(kind.name, preset=_counted_with(preset_names(kind.name)))
     audio, visual, text = _SIZES
     sizes = Dimensions(settings.data.audio_columns or audio, settings.data.visual_columns or visual, text)
     try:
         return count_parameters(kind, settings.config, sizes)
     except AvzslError:
         return None
+
+
+def _counted_with(presets: Iterable[str]) -> str | None:
+    """The preset whose settings parameters are counted with."""
+    return next((preset for preset in ("ucf", "default") if preset in presets), None)
 
 
 def _count(parameters: int | None) -> str:
@@ -108,7 +108,9 @@ def _count(parameters: int | None) -> str:
 def _show(row: dict[str, Any]) -> None:
     print(f"{row['name']}: {row['title']} ({row['venue']} {row['year']}){', ' if row['note'] else ''}{row['note']}")
     count = "-" if row["parameters"] is None else f"{row['parameters']:,}"
-    print(f"  features: {row['inputs']}; parameters: {count} at {'/'.join(map(str, _SIZES))} columns")
+    preset = _counted_with(row["presets"])
+    sizes = f"{'/'.join(map(str, _SIZES))} columns{'' if preset is None else f', preset {preset}'}"
+    print(f"  features: {row['inputs']}; parameters: {count} at {sizes}")
     print(f"  {row['citation']}")
     print("  presets, with their published numbers in percent:" if row["presets"] else "  presets: none")
     for preset, paper in row["published"].items():
@@ -119,6 +121,7 @@ def _show(row: dict[str, Any]) -> None:
         print("  quirks of the public code, on in reference mode (docs/quirks.md):")
         for quirk in row["quirks"]:
             print(f"    {quirk['id']:<6}{quirk['setting']} = {quirk['reference']}")
+    print("  settings without a preset:")
     for section, values in row["settings"].items():
         print(f"  [{section}]")
         for key, value in values.items():

@@ -42,7 +42,8 @@ def predict(
     The classes to choose from are the model's own or any names you write.
 
     Scores rank the classes of one video; they are not probabilities. A video without sound or without picture is judged
-    by what is there. A broken one is named and the others go on; the exit code is then 1.
+    by what is there if the method can do so (stft does), and named with the reason otherwise. So is a broken one; the
+    others go on, and the exit code is then 1.
 
     \b
     Examples:

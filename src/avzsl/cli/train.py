@@ -45,7 +45,7 @@ def train(
     \b
     Examples:
       avzsl train stft --preset demo --data data/World --out runs/world
-      avzsl train stft --preset ucf --data data/UCF --out runs/ucf --family cls --mode reference
+      avzsl train stft --preset ucf_cls --data data/UCF --out runs/ucf --mode reference
       avzsl train ridge --data data/World --out runs/ridge --set penalty=0.1
     """
     from avzsl.experiments.run import run_training
@@ -66,6 +66,7 @@ def train(
 
 
 def _show(result: Result, out: Path) -> None:
+    from avzsl.methods import METHODS
     from avzsl.types import SIMULATED
 
     if not result.trained:
@@ -74,6 +75,9 @@ def _show(result: Result, out: Path) -> None:
         result.as_dict(),
         f"{result.method} on {result.benchmark} ({result.family} features, {result.mode} mode, seed {result.seed})",
     )
+    kind = METHODS.get(result.method)
+    if kind.note:
+        print(f"  {kind.title}: {kind.note}")
     print(
         f"  epoch {result.epoch} and bias {result.bias:g} were chosen on validation"
         f" (HM {result.validation['hm']:.2f} %)"

@@ -10,7 +10,8 @@ from avzsl.data.reading import Reading, feature_sizes
 from avzsl.errors import DataError
 from avzsl.layout import FAMILIES, Layout
 
-_PUBLISHED_STEMS = ("ucf", "activitynet", "vggsound")
+# Stems of the published benchmarks; presets for them are named so, with `_cls` for the second family.
+PUBLISHED_STEMS = ("ucf", "activitynet", "vggsound")
 # Columns of the audio and visual features of the published families (protocol.md section 1).
 PUBLISHED_SIZES = {"main": (512, 512), "cls": (128, 4096)}
 _CLASS_FOLDERS = ("class-split", "class_split")
@@ -56,7 +57,7 @@ def choose_layouts(dataset: Layout, family: str | None, index: ClassIndex, readi
     """
     chosen = family or _only_family(dataset, reading)
     layout = _with_family(dataset, chosen)
-    if dataset.stem not in _PUBLISHED_STEMS or chosen not in FAMILIES:
+    if dataset.stem not in PUBLISHED_STEMS or chosen not in FAMILIES:
         return layout, layout
     other = "cls" if chosen == "main" else "main"
     swapped = _with_family(dataset, other)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from avzsl.config import plain
+from avzsl.data.family import PUBLISHED_STEMS, find_dataset
 from avzsl.data.splits import Benchmark, load_benchmark
 from avzsl.data.tables import EvaluationSet
 from avzsl.errors import DataError, SettingError, nearest_name
@@ -307,6 +308,9 @@ def _published(settings: Settings, benchmark: Benchmark) -> tuple[Mapping[str, A
     numbers = settings.published
     if not numbers or benchmark.family != (settings.data.family or benchmark.family):
         return {}, ""
+    made_for = (settings.preset or "").removesuffix("_cls")
+    if made_for in PUBLISHED_STEMS and made_for != find_dataset(benchmark.root).stem:
+        return {}, f"preset {settings.preset} is for another data set, so its published numbers do not compare"
     if is_simulated(benchmark):
         what = "features are simulated" if benchmark.identity.name == SIMULATED else "clips are generated"
         return {}, f"the {what}, so the published numbers do not compare"
@@ -316,6 +320,8 @@ def _published(settings: Settings, benchmark: Benchmark) -> tuple[Mapping[str, A
             " so they do not compare"
         )
     note = "published numbers come from one run on the features as distributed"
+    if "note" in numbers:
+        note += f" ({METHODS.get(settings.method).title}: {numbers['note']})"
     if settings.protocol.mode == "clean":
         note += "; this run is in clean mode, --mode reference repeats the published protocol"
     return numbers, note
