@@ -18,13 +18,14 @@ import pytest
 
 from avzsl.data.splits import load_benchmark
 from avzsl.errors import AvzslError, DataError, SettingError
-from avzsl.experiments import benchmark
+from avzsl.experiments import benchmark, tables
 from avzsl.experiments.benchmark import Request, label_folders, run_benchmark
 from avzsl.experiments.cells import Loader
 from avzsl.experiments.choice import assignments_of, choose_preset
 from avzsl.experiments.result import read_result
 from avzsl.experiments.run import run_training
 from avzsl.experiments.settings import assemble
+from avzsl.experiments.tables import Place
 from avzsl.methods import METHODS, Method, _own, use
 from avzsl.training.interrupt import Interrupted
 
@@ -180,6 +181,12 @@ def test_a_method_that_cannot_run_on_these_data_is_told_before_anything_is_train
         run_benchmark(_request(data, methods=("toy",)), tmp_path / "c")
 
 
+def test_features_of_other_sizes_than_a_preset_is_for_are_no_failure(data: Path, tmp_path: Path) -> None:
+    request = _request(data, seeds=(0,), assignments=(*FAST, "toy:audio_columns=9"))
+    row = _rows(run_benchmark(request, tmp_path / "b"))["toy"]
+    assert (row["state"], "audio has 5 columns" in row["reason"]) == ("cannot run", True)
+
+
 def test_a_temporal_method_takes_temporal_features_and_ranks_with_the_others(
     tiny_benchmark: TinyBenchmark, toy: type[Method], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +322,15 @@ def test_several_folders_are_ranked_one_by_one_and_together(data: Path, tmp_path
     assert (tmp_path / "b" / "runs" / "Other-Toy" / "toy" / "seed-1" / "result.json").is_file()
 
 
+def test_published_numbers_are_of_one_data_folder() -> None:
+    places = [Place(label, Path(label), {}, ()) for label in ("A", "B")]
+    result = {"published": {"hm": 12.5}, "published_note": "from one run"}
+    cells = [{"method": "ridge", "warnings": ["w"], "result": result}] * 2
+    one, several = (tables._entry("ridge", chosen, cells) for chosen in (places[:1], places))
+    assert (one["published"], several["published"]) == ({"hm": 12.5}, {})
+    assert one["warnings"] == ["w"]
+
+
 def test_the_same_features_are_loaded_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     real = benchmark.run_cell.__globals__["load_for"]
@@ -382,7 +398,8 @@ def test_a_request_to_end_saves_the_runs_under_way_and_leaves_no_process(
     toy_benchmark: Path, tmp_path: Path, number: signal.Signals, jobs: int
 ) -> None:
     out = tmp_path / "b"
-    long = ["--set", "epochs=100000", "--set", "batches=5", "--set", "batch_size=16"]
+    # An epoch without end: its state is only saved by a stop that waits for the step.
+    long = ["--set", "epochs=1", "--set", "batches=1000000", "--set", "batch_size=16"]
     command = [
         sys.executable, "-m", "avzsl", "--use", str(EXAMPLE), "benchmark", "--data", str(toy_benchmark),
         "--out", str(out), "--methods", "sphere", "--seeds", "2", "--jobs", str(jobs), "--quiet", *long,
@@ -390,9 +407,11 @@ def test_a_request_to_end_saves_the_runs_under_way_and_leaves_no_process(
     # A session of its own, so that the signal can go to the whole group as a terminal's Ctrl-C does.
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as child:
         deadline = time.monotonic() + 120
-        while len(list(out.rglob("state.safetensors"))) < jobs:
+        while len(list(out.rglob("settings.json"))) < jobs:
             assert child.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
+        time.sleep(2)
+        assert not list(out.rglob("state.safetensors"))
         os.killpg(child.pid, number) if number == signal.SIGINT else child.send_signal(number)
         _, err = child.communicate(timeout=60)
     assert child.returncode == 130

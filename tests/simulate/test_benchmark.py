@@ -16,10 +16,10 @@ from avzsl.cli import main
 from avzsl.data.splits import load_benchmark
 from avzsl.errors import DataError, OutputError, SettingError
 from avzsl.experiments.run import is_simulated, run_training
-from avzsl.features.store import read_class_file, read_temporal_file, write_word_vectors
+from avzsl.features.store import read_class_file, read_temporal_file, read_word_vectors, write_word_vectors
 from avzsl.layout import Layout
 from avzsl.simulate.benchmark import simulate_benchmark
-from avzsl.simulate.model import SimulationConfig
+from avzsl.simulate.model import SimulationConfig, Simulator
 from avzsl.types import TextVectors
 
 TRAIN, VALIDATION, TEST = ["apple", "bell", "cat, big"], ["dog", "egg"], ["fish", "goat"]
@@ -57,7 +57,7 @@ def like(tmp_path: Path) -> Path:
             csv.writer(file).writerows([("filename", "label", "label_code"), *rows])
     shutil.copytree(layout.split_dir, Layout(layout.root, "cls").split_dir)
     vectors = torch.nn.functional.normalize(torch.randn(8, 12, generator=torch.Generator().manual_seed(0)), dim=1)
-    names = tuple(n.title() for n in [*everything, "unused"])
+    names = tuple(n.title() for n in ["unused", *reversed(everything)])  # in an order of its own
     path = layout.root.parent / "word-vectors" / layout.word_vectors_safetensors.name
     write_word_vectors(path, TextVectors(names, vectors, "made-up"))
     return layout.root
@@ -111,6 +111,19 @@ def test_a_class_looks_the_same_whatever_stands_beside_it(like: Path, tmp_path: 
     assert len(part.names) == 2 < len(whole.names)
     rows = [whole.names.index(name) for name in part.names]
     np.testing.assert_array_equal(whole.data[rows], part.data)
+
+
+def test_features_follow_from_the_vector_of_the_classs_own_name(like: Path, tmp_path: Path) -> None:
+    only = SimulationConfig(residual=0, group=0, clip=0, segment=0, column=0, latent=8, hidden=16)
+    simulate_benchmark(like, tmp_path / "UCF", config=only, seed=5)
+    layout = Layout(tmp_path / "UCF")
+    words = read_word_vectors(layout.word_vectors_safetensors)
+    simulator = Simulator(only, "visual", 512, 12, 5)
+    for name, split in (("apple", "stage_1_train"), ("cat, big", "stage_1_train"), ("goat", "stage_2_test_unseen")):
+        vector = words.vectors[words.names.index(name.title())].double().numpy()
+        expected = simulator.rows(simulator.centre(name, vector), name, "any", 1)
+        rows = read_class_file(layout.features_file("visual", split, name)).data
+        np.testing.assert_allclose(rows, np.repeat(expected, len(rows), 0), atol=1e-6)
 
 
 def test_averaged_rows_are_the_means_of_the_seconds_and_stay_without_them(like: Path, tmp_path: Path) -> None:
