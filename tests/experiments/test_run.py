@@ -37,7 +37,7 @@ from avzsl.report import sections
 from avzsl.report.records import read_records
 from avzsl.training.interrupt import Interrupted
 from avzsl.training.stages import StageOptions
-from avzsl.types import Clips, ExtractorIdentity, TextVectors
+from avzsl.types import Clips, Dimensions, ExtractorIdentity, TextVectors
 
 from ..conftest import write_toy_benchmark
 
@@ -435,6 +435,36 @@ def test_published_numbers_stand_beside_runs_on_their_own_data_set_alone(
     )
     wanted = "preset activitynet is for another data set, so its published numbers do not compare"
     assert (other.published, other.published_note) == ({}, wanted)
+
+
+def test_a_method_that_cannot_be_built_leaves_the_folder_to_the_next_try(
+    data: Path, tmp_path: Path, toy: type[Method], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = toy.__init__
+
+    def picky(self: Method, config: Any, dimensions: Dimensions) -> None:
+        if config.width == 3:
+            raise SettingError("width is 3; this will not do")
+        built(self, config, dimensions)
+
+    monkeypatch.setattr(toy, "__init__", picky)
+    with pytest.raises(SettingError, match="width is 3; this will not do"):
+        _run(data, tmp_path / "run", assignments=["width=3"])
+    assert not (tmp_path / "run").exists()
+    assert _run(data, tmp_path / "run", assignments=["width=4"]).trained
+
+
+def test_a_method_that_needs_real_numbers_to_be_built_is_trained(
+    data: Path, tmp_path: Path, toy: type[Method], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = toy.__init__
+
+    def looks(self: Method, config: Any, dimensions: Dimensions) -> None:
+        built(self, config, dimensions)
+        assert torch.zeros(1).item() == 0
+
+    monkeypatch.setattr(toy, "__init__", looks)
+    assert _run(data, tmp_path / "run").trained
 
 
 def test_a_method_gets_only_features_that_it_takes(toy: type[Method], monkeypatch: pytest.MonkeyPatch) -> None:

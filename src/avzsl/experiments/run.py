@@ -19,7 +19,7 @@ from avzsl.config import plain
 from avzsl.data.family import PUBLISHED_STEMS, find_dataset
 from avzsl.data.splits import Benchmark, load_benchmark
 from avzsl.data.tables import EvaluationSet
-from avzsl.errors import DataError, SettingError, nearest_name
+from avzsl.errors import AvzslError, DataError, SettingError, nearest_name
 from avzsl.evaluation.metrics import warn_if_at_end, zsl_chance
 from avzsl.evaluation.protocol import (
     REPORTED,
@@ -38,6 +38,7 @@ from avzsl.experiments.settings import Settings, assemble
 from avzsl.files import hash_bytes, lock_folder, read_json
 from avzsl.methods._base import METHODS, Method
 from avzsl.methods._checkpoint import ModelCard, save_model
+from avzsl.methods._profile import count_parameters
 from avzsl.training.stages import Fitted, Score, StageOptions, fit_stages
 from avzsl.training.state import STATE
 from avzsl.types import SIMULATED, BiasCurve, Gzsl
@@ -86,6 +87,7 @@ def run_training(
     check_folder(folder, fresh=fresh)
     benchmark = (load or load_for)(settings, Path(data))
     check_columns(settings, benchmark)
+    _check_method(settings, benchmark)
     is_simulated(benchmark)  # a damaged record should show before the training, not after it
     record = settings.as_dict() | {
         "benchmark": benchmark.name,
@@ -150,6 +152,20 @@ def check_columns(settings: Settings, benchmark: Benchmark) -> None:
                 f"{settings.method}/{settings.preset} expects {expected}; pass --family with the family it is for,"
                 f" or --set {modality}_columns=0 to take any"
             )
+
+
+def _check_method(settings: Settings, benchmark: Benchmark) -> None:
+    """Refuse a method that cannot be built for these features, before it claims a folder.
+
+    Raises:
+        SettingError: its own words.
+    """
+    try:
+        count_parameters(METHODS.get(settings.method), settings.config, benchmark.dimensions)
+    except AvzslError:
+        raise
+    except Exception:  # a fault of the method, or of building it without memory: the training will tell
+        return
 
 
 def _train(settings: Settings, benchmark: Benchmark, folder: Path, device: torch.device) -> Result:
