@@ -1,4 +1,4 @@
-"""Paths are those the field distributes (protocol.md section 2)."""
+"""Paths are those the field distributes (docs/protocol.md section 2)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where the files of a benchmark folder lie; written by feature extraction, read by data loading.
 
-The layout is the one the field distributes (protocol.md section 2), so that a folder written here can be read by the
-public trainers and the other way round.
+The layout is the one the field distributes (docs/protocol.md section 2), so that a folder written here can be read by
+the public trainers and the other way round.
 
     <root>/class-split/all_class.txt
     <root>/class-split/<stem>_w2v_class_names.csv

@@ -1,4 +1,4 @@
-"""Counts, sets and codes of the real class splits (protocol.md sections 4 to 6 and 11)."""
+"""Counts, sets and codes of the real class splits (docs/protocol.md sections 4 to 6 and 11)."""
 
 from __future__ import annotations
 

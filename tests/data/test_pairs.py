@@ -1,4 +1,4 @@
-"""Shares of clips, classes and negatives (protocol.md sections 7.2, 7.3 and 11.5)."""
+"""Shares of clips, classes and negatives (docs/protocol.md sections 7.2, 7.3 and 11.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics against the worked example of protocol.md section 8.1, plain loops, scikit-learn and invariances."""
+"""Metrics against the worked example of docs/protocol.md section 8.1, plain loops, scikit-learn and invariances."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_minilm_gives_the_known_similarities() -> None:
     assert vectors.vectors.shape == (3, 384) and vectors.vectors.dtype == torch.float32 and encoder.dim == 384
     torch.testing.assert_close(vectors.vectors.norm(dim=1), torch.ones(3))
     similar = vectors.vectors @ vectors.vectors.T
-    # features.md section 12.2
+    # the published example of the model
     assert similar[0, 1].item() == pytest.approx(0.846, abs=2e-3)
     assert similar[0, 2].item() == pytest.approx(0.134, abs=2e-3)
     # padding beside a longer name changes nothing

@@ -9,7 +9,7 @@ import typer
 from avzsl.cli._options import Json
 from avzsl.cli._output import print_json, print_table
 
-# Columns of one audio and one visual vector of the published families (protocol.md section 1).
+# Columns of one audio and one visual vector of the published families (docs/protocol.md section 1).
 _COLUMNS = {"main": (512, 512), "cls": (128, 4096)}
 
 

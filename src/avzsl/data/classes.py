@@ -1,4 +1,4 @@
-"""Class names, ids and text vectors of a benchmark folder (protocol.md sections 3, 4, 5 and 6)."""
+"""Class names, ids and text vectors of a benchmark folder (docs/protocol.md sections 3, 4, 5 and 6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CASE_IGNORED = ("ucf", "activitynet")
 
 @dataclass(frozen=True)
 class ClassIndex:
-    """Ids of class names: the rank in the sorted list of all_class.txt (protocol.md section 4).
+    """Ids of class names: the rank in the sorted list of all_class.txt (docs/protocol.md section 4).
 
     Attributes:
         names: every name of all_class.txt, sorted by code point; the position is the id.
@@ -58,7 +58,7 @@ class ClassIndex:
 
 @dataclass(frozen=True)
 class SplitClasses:
-    """Class ids of every split, each sorted (letters of protocol.md section 5).
+    """Class ids of every split, each sorted (letters of docs/protocol.md section 5).
 
     Attributes:
         training_1: T1, the classes of stage-1 training.
@@ -181,7 +181,7 @@ def read_class_csv(path: Path) -> list[dict[str, str]]:
 def read_text_vectors(
     layouts: Sequence[Layout], index: ClassIndex, used: Sequence[int], assignment: str
 ) -> TextVectors:
-    """Text vectors of the classes in use, in order of their ids (protocol.md section 6).
+    """Text vectors of the classes in use, in order of their ids (docs/protocol.md section 6).
 
     `by_name` gives class c the vector called `manual(c)`. `by_sorted_rank` repeats what the public loaders do (P1):
     class id k gets the vector whose key has rank k among the sorted keys.

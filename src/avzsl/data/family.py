@@ -12,7 +12,7 @@ from avzsl.layout import FAMILIES, Layout
 
 # Stems of the published benchmarks; presets for them are named so, with `_cls` for the second family.
 PUBLISHED_STEMS = ("ucf", "activitynet", "vggsound")
-# Columns of the audio and visual features of the published families (protocol.md section 1).
+# Columns of the audio and visual features of the published families (docs/protocol.md section 1).
 PUBLISHED_SIZES = {"main": (512, 512), "cls": (128, 4096)}
 _CLASS_FOLDERS = ("class-split", "class_split")
 _NAMES_ENDING = "_w2v_class_names.csv"

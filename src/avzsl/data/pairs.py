@@ -1,4 +1,4 @@
-"""Class-balanced pairs of clips (protocol.md sections 7.2 and 7.3), drawn a whole batch at a time."""
+"""Class-balanced pairs of clips (docs/protocol.md sections 7.2 and 7.3), drawn a whole batch at a time."""
 
 from __future__ import annotations
 

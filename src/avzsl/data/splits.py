@@ -227,7 +227,7 @@ def _refuse_or_warn(split: str, absent: Sequence[str], layout: Layout, reading: 
 
 
 def _warn_of_leaks(collected: Collected, splits: Mapping[str, Split]) -> None:
-    """Say so when a clip is trained on and judged; no published split does that (protocol.md section 5)."""
+    """Say so when a clip is trained on and judged; no published split does that (docs/protocol.md section 5)."""
     names = [name for block in collected.names for name in block]
     of_class = [number for block, number in zip(collected.names, collected.class_ids, strict=True) for _ in block]
     clips = list(zip(of_class, names, strict=True))

@@ -1,4 +1,4 @@
-"""Scores to numbers (protocol.md section 8): S, U, HM, ZSL, and how they move with the bias.
+"""Scores to numbers (docs/protocol.md section 8): S, U, HM, ZSL, and how they move with the bias.
 
 All means are over classes, not over clips. A class without clips is left out of them (P19).
 """
@@ -17,7 +17,7 @@ from avzsl.decision import decide
 from avzsl.errors import DataError, ModelError
 from avzsl.types import BiasCurve, Gzsl
 
-# 16 equally spaced values, 5 per unit (protocol.md section 8).
+# 16 equally spaced values, 5 per unit (docs/protocol.md section 8).
 BIAS_GRID = tuple(step / 5 for step in range(16))
 # Keeps HM defined where S = U = 0; the published formula's constant.
 _EPSILON = 2.2e-16

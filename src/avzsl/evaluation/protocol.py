@@ -1,4 +1,4 @@
-"""Score a set of clips, search the bias on validation, judge the test set with it (protocol.md sections 7.1 and 8).
+"""Score a set of clips, search the bias on validation, judge the test set with it (docs/protocol.md 7.1, 8).
 
 The bias comes from validation curves alone: nothing here that chooses sees a test label.
 """

@@ -25,7 +25,7 @@ class DataConfig:
         family: feature family; None = the one that is there.
         temporal: one row per segment instead of one per clip; a method that takes no others has them by itself.
         max_segments: average longer clips down to this many rows; None = as stored.
-        text_assignment: how word vectors go to classes; None = by mode (protocol.md section 6).
+        text_assignment: how word vectors go to classes; None = by mode (docs/protocol.md section 6).
         text_lookup: how training finds a class's vector; None = by mode (P2).
         trust: read temporal features from the public pickles (without running code from them).
         audio_columns: what the settings were made for; other features are refused. 0 = any.

@@ -1,4 +1,4 @@
-"""Share clips out to the splits of the two-stage protocol when nobody has done so (protocol.md section 5)."""
+"""Share clips out to the splits of the two-stage protocol when nobody has done so (docs/protocol.md section 5)."""
 
 from __future__ import annotations
 

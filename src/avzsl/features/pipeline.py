@@ -104,7 +104,7 @@ def extract_dataset(
     seed: int = 0,
     family: str | None = None,
 ) -> ExtractReport:
-    """Extract a folder or table of videos into a benchmark folder (protocol.md section 2, features.md section 9).
+    """Extract a folder or table of videos into a benchmark folder (docs/protocol.md section 2).
 
     Features of single videos are kept below `out`, so a run that was stopped goes on where it was, and the benchmark's
     own files change only when everything went well.

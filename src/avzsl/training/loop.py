@@ -27,11 +27,11 @@ class TrainConfig:
 
     Attributes:
         epochs: of stage 1; stage 2 stops at the epoch that stage 1 chose.
-        batches: per epoch (protocol.md section 7.2).
+        batches: per epoch (docs/protocol.md section 7.2).
         batch_size: pairs per batch.
         learning_rate: of Adam with betas (0.9, 0.999) and eps 1e-8.
         weight_decay: of Adam.
-        schedule: `"constant"`, or `"plateau"` as in protocol.md section 7.4.
+        schedule: `"constant"`, or `"plateau"` as in docs/protocol.md section 7.4.
     """
 
     epochs: int = 60

@@ -1,7 +1,7 @@
 """Learning rates, one per epoch: constant, reduced on a plateau, or replayed.
 
-The plateau rule is the benchmark's (protocol.md section 7.4): fed once per epoch with the validation HM; after more
-than 3 epochs without a relative improvement of 1e-4 the rate is divided by 10.
+The plateau rule is the benchmark's (docs/protocol.md section 7.4): fed once per epoch with the validation HM; after
+more than 3 epochs without a relative improvement of 1e-4 the rate is divided by 10.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The two stages of the benchmark (protocol.md section 7.1), stoppable and continuable at any step.
+"""The two stages of the benchmark (docs/protocol.md section 7.1), stoppable and continuable at any step.
 
 Stage 1 trains on its own classes and validates after every epoch; the first epoch e* with the best HM is chosen.
 Stage 2 starts afresh from the same weights on all training classes and trains for e* + 1 epochs. That is the same

@@ -1,4 +1,4 @@
-"""Averaged features: one HDF5 file per class, split and modality, in the layout the field shares (features.md 9.2)."""
+"""Averaged features: one HDF5 file per class, split and modality, in the layout the field shares."""
 
 from __future__ import annotations
 

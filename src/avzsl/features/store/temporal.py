@@ -1,4 +1,4 @@
-"""Temporal features: all segments of each clip, as HDF5 (ours) or as the public pickles (features.md 9.3)."""
+"""Temporal features: all segments of each clip, as HDF5 (ours) or as the public pickles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text vectors of class names on disk: safetensors (ours) and the benchmarks' pickled `.npy` (protocol.md 3)."""
+"""Text vectors of class names on disk: safetensors (ours) and the benchmarks' pickled `.npy` (docs/protocol.md 3)."""
 
 from __future__ import annotations
 
