@@ -82,7 +82,7 @@ def test_a_folder_without_features_says_so(avca: Path, capsys: pytest.CaptureFix
     assert main(["verify", str(avca / "UCF"), "--family", "cls"]) == 1
     out = capsys.readouterr().out
     assert "there are no features of family 'cls'" in out
-    assert "family cls: 42 seen and 6 unseen classes in the test, as published\n" in out
+    assert "family cls: 42 seen and 6 unseen classes in the test; classes and clips as published\n" in out
     assert "would be wrong for 79 of 101 classes" in " ".join(out.split())
 
 
@@ -97,3 +97,17 @@ def test_a_name_with_brackets_is_shown_as_it_is(folder: Path, capsys: pytest.Cap
     (folder / CAT).rename((folder / CAT).with_name("[red]cat.h5"))
     assert main(["verify", str(folder)]) == 1
     assert "[red]cat.h5" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_freshly_extracted_world_is_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("av")
+    videos, data = str(tmp_path / "videos"), str(tmp_path / "World")
+    assert main(["world", videos, "--classes", "10", "--clips", "4", "--seconds", "2", "-q"]) == 0
+    assert main(["extract", videos, "--out", data, "--text", "hash-ngram", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["verify", data, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["errors"], record["warnings"], record["simulated"]) == (0, 0, True)
+    (facts,) = record["families"]
+    assert facts["averaged"]["fingerprint"] and facts["temporal"]["fingerprint"]

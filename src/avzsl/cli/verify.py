@@ -56,7 +56,9 @@ def verify(
 def _show(found: Verification) -> None:
     counts = {severity: len(found.of(severity)) for severity in ("error", "warning", "note")}
     said = ", ".join(f"{n or 'no'} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
-    print(f"{found.root}: {said}{' (generated videos)' if found.simulated else ''}")
+    print(f"{found.root}: {said}")
+    if found.simulated:
+        print("simulated: numbers on it say nothing about real videos")
     for facts in found.families:
         _show_family(facts)
     kinds = Counter((finding.severity, finding.kind) for finding in found.findings)
@@ -71,7 +73,7 @@ def _show(found: Verification) -> None:
 
 
 def _show_family(facts: FamilyFacts) -> None:
-    published = {True: ", as published", False: ", not as published", None: ""}[facts.published]
+    published = {True: "; classes and clips as published", False: "; not as published", None: ""}[facts.published]
     unseen = facts.classes.get("stage_2_test_unseen", 0)
     seen = facts.classes.get("stage_2_train", facts.classes.get("stage_2_test_seen", 0))
     print(f"\nfamily {facts.family}: {seen} seen and {unseen} unseen classes in the test{published}")

@@ -65,6 +65,13 @@ def test_a_leak_of_one_modality_is_none(folder: Path) -> None:
     assert not any(f.kind == "leak" for f in verify_benchmark(folder).findings)
 
 
+def test_clips_that_share_some_columns_are_different(folder: Path) -> None:
+    for modality in BOTH:
+        with h5py.File(folder / MAIN / modality / "stage_1_train/cat.h5", "r+") as file:
+            file["data"][2, :-1] = file["data"][3, :-1]
+    assert not any(f.kind == "same-features" for f in verify_benchmark(folder).findings)
+
+
 def test_the_same_features_within_a_split_are_a_warning(folder: Path, expect: Any) -> None:
     _copy(folder, ("stage_1_train", "cat", 2), ("stage_1_train", "cat", 5), rows=BOTH, name=False)
     _copy(folder, ("stage_1_train", "cat", 2), ("stage_1_train", "apple", 0), rows=BOTH, name=False)

@@ -147,6 +147,14 @@ def test_the_record_says_whether_clips_are_generated(simulated: bool, folder: Pa
     assert not found.of("error") and not found.of("warning")
 
 
+def test_drawn_features_say_so_themselves(folder: Path) -> None:
+    identity = json.dumps({"name": "simulated", "profile": "clean", "settings": {}, "version": 1})
+    for path in (folder / "features").rglob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file.attrs["extractor"] = identity
+    assert verify_benchmark(folder).simulated is True
+
+
 def test_a_record_of_another_extractor_is_a_warning(folder: Path, expect: Any) -> None:
     _record(folder, extractor={"name": "builtin"})
     expect(folder, "warning", "record", "extract.json", "names another extractor than the feature files")

@@ -290,6 +290,17 @@ def test_a_column_that_moves_in_one_clip_is_not_constant(folder: Path) -> None:
     assert not any(f.kind == "constant-columns" for f in verify_benchmark(folder).findings)
 
 
+def test_only_clips_to_train_on_tell_whether_a_column_is_constant(folder: Path, expect: Any) -> None:
+    def still(rows: np.ndarray) -> np.ndarray:
+        rows[:, 1] = 3.5
+        return rows
+
+    _each(folder, VIDEO, still)
+    place = f"{VIDEO}/stage_2_test_seen/cat.h5"
+    _set(folder, place, data=_data(folder, place) + 1)
+    expect(folder, "note", "constant-columns", VIDEO, "1 of 7 columns hold one value in all training clips: 1")
+
+
 def test_progress_counts_every_file(folder: Path) -> None:
     from avzsl import progress
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from avzsl.data.verify.folders import check_folders, families_of, feature_files
 from avzsl.data.verify.guard import dangerous_files
 from avzsl.errors import DataError
 from avzsl.files import read_json
+from avzsl.types import SIMULATED
 
 __all__ = ["SEVERITIES", "FamilyFacts", "Finding", "Verification", "verify_benchmark"]
 
@@ -28,7 +29,7 @@ class Verification:
     Attributes:
         root: the folder.
         stem: beginning of its class-name file, such as `ucf`.
-        simulated: whether the clips are generated; None when the folder does not say.
+        simulated: whether clips are generated or features drawn; None when the folder does not say.
         families: facts by family.
         findings: errors, warnings and notes, in this order.
     """
@@ -88,10 +89,16 @@ def verify_benchmark(root: Path | str, *, family: str | None = None, trust: bool
     if not wanted:
         what = "there is neither a folder of split files nor one of features"
         findings.add("error", "missing-folder", layout.class_split_dir, what, "download or write the class split again")
-    simulated = dataset.record.get("simulated") if dataset.record else None
-    return Verification(
-        layout.root, layout.stem, simulated if isinstance(simulated, bool) else None, tuple(facts), findings.sorted()
-    )
+    return Verification(layout.root, layout.stem, _simulated(dataset.record, facts), tuple(facts), findings.sorted())
+
+
+def _simulated(record: Mapping[str, Any], facts: Sequence[FamilyFacts]) -> bool | None:
+    """Whether clips are generated or features drawn, as the record of the extraction or the files themselves say."""
+    makers = [kind["extractor"] for known in facts for kind in (known.averaged, known.temporal) if kind is not None]
+    if any(maker is not None and maker["name"] == SIMULATED for maker in makers):
+        return True
+    said = record.get("simulated")
+    return said if isinstance(said, bool) else None
 
 
 def _read_record(root: Path, findings: Findings) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from avzsl.layout import SPLITS, Layout
 
 _UNSEEN = {"stage_1_val_unseen": "stage_1_train", "stage_2_test_unseen": "stage_2_train"}
 _SEEN = {"stage_1_val_seen": "stage_1_train", "stage_2_test_seen": "stage_2_train"}
-# The training splits and those they are judged on, stage by stage (protocol.md section 5).
+# The training splits and those they are judged on, stage by stage (docs/protocol.md section 5).
 STAGES = (
     (("stage_1_train",), ("stage_1_val_seen", "stage_1_val_unseen")),
     (("stage_1_train", "stage_1_val_seen", "stage_1_val_unseen"), ("stage_2_test_seen", "stage_2_test_unseen")),
@@ -84,7 +84,7 @@ def _read_list(layout: Layout, split: str, index: ClassIndex, lists: SplitLists,
 
 
 def _check_relations(layout: Layout, index: ClassIndex, lists: SplitLists, findings: Findings) -> None:
-    """Set relations of protocol.md section 5; also fills in the classes of `stage_2_train`."""
+    """Set relations of docs/protocol.md section 5; also fills in the classes of `stage_2_train`."""
     train, validation = (set(lists.classes.get(s, ())) for s in ("stage_1_train", "stage_1_val_unseen"))
     both = train | validation
     if "stage_2_train" in lists.listed and {"stage_1_train", "stage_1_val_unseen"} <= lists.listed:
