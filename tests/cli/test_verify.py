@@ -46,7 +46,9 @@ def test_an_error_is_exit_code_1_and_stands_before_the_notes(folder: Path, capsy
     place = lines.index(f"  {CAT}")
     assert lines[place - 1] == "errors: what is where, and after '>' how to mend it"
     assert lines[place + 1].startswith("      is damaged or not HDF5")
-    assert lines[place + 2] == "    > extract or download it again"
+    mend = lines.index("    > extract or download it again")
+    # how much HDF5 says, and so how many lines it takes, depends on its version
+    assert all(line.startswith("      ") for line in lines[place + 1 : mend])
     assert ["error", "damaged-file", "1"] in [line.split() for line in lines]
     assert not any("fingerprint" in line for line in lines)
 
