@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from avzsl.errors import ModelError, SettingError
 from avzsl.methods._base import Method
-from avzsl.methods._inputs import both_averaged
-from avzsl.methods._joint_embedding import Encoders, Triple, rows_present, two_layers
+from avzsl.methods._inputs import both_averaged, given_averages
+from avzsl.methods._joint_embedding import Encoders, Triple, two_layers
 from avzsl.methods._profile import profile, random_batch
 from avzsl.methods.avgzslnet import Avgzslnet, AvgzslnetConfig
 from avzsl.methods.cjme import Cjme, CjmeConfig, entropies, wanted_trust, weigh
@@ -441,20 +441,20 @@ def test_features_of_one_modality_are_refused() -> None:
             Avgzslnet(AvgzslnetConfig(), dimensions)
 
 
-def test_rows_present_are_averages_of_real_segments() -> None:
+def test_rows_that_are_there_are_averages_of_real_segments() -> None:
     audio = torch.tensor([[[1.0], [3.0]], [[5.0], [100.0]]])
     mask = torch.tensor([[True, True], [True, False]])
-    sizes = Dimensions(1, 2, 3)
-    found = rows_present(Clips(audio, None, mask), sizes)
+    sizes = {"audio": 1, "visual": 2}
+    found = given_averages(Clips(audio, None, mask), sizes)
     assert list(found) == ["audio"] and found["audio"].tolist() == [[2.0], [5.0]]
-    both = rows_present(Clips(audio, torch.ones(2, 1, 2), mask), sizes)
+    both = given_averages(Clips(audio, torch.ones(2, 1, 2), mask), sizes)
     assert list(both) == ["audio", "visual"]
     with pytest.raises(ModelError, match="a clip has no audio segment; leave audio out for the whole block"):
-        rows_present(Clips(audio, torch.ones(2, 1, 2), torch.tensor([[True, True], [False, False]])), sizes)
+        given_averages(Clips(audio, torch.ones(2, 1, 2), torch.tensor([[True, True], [False, False]])), sizes)
     with pytest.raises(ModelError, match="a clip has no visual segment"):
-        rows_present(Clips(audio, torch.ones(2, 0, 2), mask), sizes)
+        given_averages(Clips(audio, torch.ones(2, 0, 2), mask), sizes)
     with pytest.raises(ModelError, match="visual features have 3 columns, this model was built for 2"):
-        rows_present(Clips(None, torch.ones(2, 1, 3)), sizes)
+        given_averages(Clips(None, torch.ones(2, 1, 3)), sizes)
 
 
 def test_positives_and_negatives_pass_apart() -> None:

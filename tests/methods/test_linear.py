@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from avzsl.errors import ModelError, SettingError
+from avzsl.methods._inputs import given_averages
 from avzsl.methods._linear import (
     balanced_recall,
     class_shares,
-    given_averages,
     hidden_groups,
     penalised_solve,
     side_by_side,

@@ -1,6 +1,8 @@
-"""What methods that look at both modalities ask of their input."""
+"""What methods ask of their input: both modalities, or the averages of those that are there."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -57,3 +59,28 @@ def segments(clips: Clips, modality: str, size: int | None) -> tuple[Tensor, Ten
     if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
         raise ModelError(f"a clip has no {modality} segment, and this method needs both sound and picture")
     return features, mask
+
+
+def given_averages(clips: Clips, sizes: Mapping[str, int]) -> dict[str, Tensor]:
+    """Mean over the real segments of each modality that is there, [B, d] each.
+
+    Args:
+        clips: B clips.
+        sizes: modality to the columns that the model was built for.
+
+    Raises:
+        ModelError: another size, a clip without segments, or nothing that the model looks at.
+    """
+    given = {}
+    for name, size in sizes.items():
+        features, mask = getattr(clips, name), getattr(clips, f"{name}_mask")
+        if features is None:
+            continue
+        if features.shape[2] != size:
+            raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
+        if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
+            raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
+        given[name] = masked_mean(features, mask)
+    if not given:
+        raise ModelError(f"these clips have no {' and no '.join(sizes)}, all that this model looks at")
+    return given

@@ -5,14 +5,17 @@ Source: the public code of Mercea et al., CVPR 2022, which holds both methods as
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from avzsl.decision import embedding_scores
-from avzsl.errors import ModelError, SettingError
-from avzsl.methods._inputs import averaged, both_averaged, both_sizes
+from avzsl.errors import SettingError
+from avzsl.methods._base import Method
+from avzsl.methods._inputs import both_averaged, both_sizes, given_averages
 from avzsl.nn.mlp import dense
 from avzsl.types import Batch, Clips, Dimensions
 
@@ -83,6 +86,7 @@ class Encoders(nn.Module):
         super().__init__()
         audio, visual = both_sizes(dimensions, title)
         self.dimensions = dimensions
+        self.sizes = {"audio": audio, "visual": visual}
         self.audio = two_layers(audio, hidden, embedding, dropout, rectified=rectified)
         self.visual = two_layers(visual, hidden, embedding, dropout, rectified=rectified)
         self.text = two_layers(dimensions.text, text_hidden, embedding, dropout, rectified=rectified)
@@ -111,18 +115,35 @@ class Encoders(nn.Module):
         return {name: embedding_scores(nets[name](values), columns) for name, values in rows.items()}
 
 
-def rows_present(clips: Clips, dimensions: Dimensions) -> dict[str, Tensor]:
-    """Averaged features [B, d] of each modality that these clips have, audio first.
+class JointEmbedding(Method):
+    """A method that scores by each modality in one space with the text, and joins the two into the reported output."""
 
-    Raises:
-        ModelError: a modality is there for some of the clips only, or of another size than the method was built for.
-    """
-    rows = {}
-    for name in ("audio", "visual"):
-        features, mask = getattr(clips, name), getattr(clips, f"{name}_mask")
-        if features is None:
-            continue
-        if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
-            raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
-        rows[name] = averaged(clips, name, getattr(dimensions, name))
-    return rows
+    encoders: Encoders
+
+    @abstractmethod
+    def join(self, scores: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+        """The reported scores [B, C].
+
+        Args:
+            scores: negative distances [B, C] of each modality that is there, audio first.
+            rows: their averaged features [B, d].
+        """
+
+    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
+        """Scores of the reported output [B, C]."""
+        return self.mode_scores(clips, classes)["both"]
+
+    def mode_scores(self, clips: Clips, classes: Tensor) -> dict[str, Tensor]:
+        """Negative distances [B, C] by each modality that is there, and the reported ones under `"both"`."""
+        return self.scorer(classes)(clips)
+
+    def scorer(self, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
+        """`mode_scores` for classes [C, d_w] that are embedded once."""
+        columns = self.encoders.text(classes)
+
+        def score(clips: Clips) -> dict[str, Tensor]:
+            rows = given_averages(clips, self.encoders.sizes)
+            scores = self.encoders.scores(rows, columns)
+            return scores | {"both": self.join(scores, rows)}
+
+        return score

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from avzsl.errors import ModelError, SettingError
-from avzsl.nn.mlp import masked_mean
+from avzsl.errors import SettingError
+from avzsl.methods._inputs import given_averages
 from avzsl.types import Clips, Dimensions
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -49,31 +49,6 @@ def used_sizes(dimensions: Dimensions, modality: str) -> dict[str, int]:
     if not used:
         raise SettingError(f"modality is '{modality}', but these features have none of it")
     return used
-
-
-def given_averages(clips: Clips, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    """Mean over the real segments of each modality that is there, [B, d] each.
-
-    Args:
-        clips: B clips.
-        sizes: modality to the columns that the model was built for.
-
-    Raises:
-        ModelError: another size, a clip without segments, or nothing that the model looks at.
-    """
-    given = {}
-    for name, size in sizes.items():
-        features, mask = getattr(clips, name), getattr(clips, f"{name}_mask")
-        if features is None:
-            continue
-        if features.shape[2] != size:
-            raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
-        if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
-            raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
-        given[name] = masked_mean(features, mask)
-    if not given:
-        raise ModelError(f"these clips have no {' and no '.join(sizes)}, all that this model looks at")
-    return given
 
 
 def side_by_side(clips: Clips, sizes: Mapping[str, int], mean: Tensor) -> Tensor:

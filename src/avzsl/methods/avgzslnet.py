@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from avzsl.config import quirk
-from avzsl.methods._base import Method, register
-from avzsl.methods._joint_embedding import Encoders, Triple, check_settings, rows_present, two_layers
-from avzsl.types import Batch, Clips, Dimensions
+from avzsl.methods._base import register
+from avzsl.methods._joint_embedding import Encoders, JointEmbedding, Triple, check_settings, two_layers
+from avzsl.types import Batch, Dimensions
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class AvgzslnetConfig:
 
 
 @register("avgzslnet")
-class Avgzslnet(Method):
+class Avgzslnet(JointEmbedding):
     """AVGZSLNet (Mazumder et al., WACV 2021), as in the public code of Mercea et al. 2022.
 
     Three nets put sound a, picture v and text t into one space, and one decoder G takes each of them to unit vectors
@@ -100,24 +99,10 @@ class Avgzslnet(Method):
         """Unit vectors [B, d_w] in the space of text vectors, from embeddings [B, D]."""
         return functional.normalize(self.decoder(rows), dim=1)
 
-    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
-        """Scores of the reported output [B, C]."""
-        return self.mode_scores(clips, classes)["both"]
-
-    def mode_scores(self, clips: Clips, classes: Tensor) -> dict[str, Tensor]:
-        """Negative distances [B, C] by each modality that is there, and the reported ones under `"both"`."""
-        return self.scorer(classes)(clips)
-
-    def scorer(self, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
-        """`mode_scores` for classes [C, d_w] that are embedded once."""
-        columns = self.encoders.text(classes)
-
-        def score(clips: Clips) -> dict[str, Tensor]:
-            scores = self.encoders.scores(rows_present(clips, self.dimensions), columns)
-            found = list(scores.values())
-            return scores | {"both": found[0] + found[-1]}  # the same twice where a modality is missing
-
-        return score
+    def join(self, scores: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+        """The sum of the scores by sound and by picture [B, C]."""
+        found = list(scores.values())
+        return found[0] + found[-1]  # the same twice where a modality is missing
 
 
 def loss_terms(

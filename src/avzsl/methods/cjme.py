@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +11,11 @@ from torch.nn import functional
 
 from avzsl.config import quirk
 from avzsl.errors import SettingError
-from avzsl.methods._base import Method, register
+from avzsl.methods._base import register
 from avzsl.methods._inputs import both_averaged
-from avzsl.methods._joint_embedding import Encoders, check_settings, rows_present
+from avzsl.methods._joint_embedding import Encoders, JointEmbedding, check_settings
 from avzsl.nn.mlp import RowNorm
-from avzsl.types import Batch, Clips, Dimensions
+from avzsl.types import Batch, Dimensions
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class CjmeConfig:
 
 
 @register("cjme")
-class Cjme(Method):
+class Cjme(JointEmbedding):
     """Coordinated Joint Multimodal Embeddings (Parida et al., WACV 2020), as in the public code of Mercea et al. 2022.
 
     Three nets ending in ReLU put sound a, picture v and text t into one space. Attention looks at the raw features of a
@@ -135,27 +134,12 @@ class Cjme(Method):
             net.train(training)
         return table
 
-    def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
-        """Scores of the reported output [B, C]."""
-        return self.mode_scores(clips, classes)["both"]
-
-    def mode_scores(self, clips: Clips, classes: Tensor) -> dict[str, Tensor]:
-        """Negative distances [B, C] by each modality that is there, and the reported ones under `"both"`."""
-        return self.scorer(classes)(clips)
-
-    def scorer(self, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
-        """`mode_scores` for classes [C, d_w] that are embedded once."""
-        columns = self.encoders.text(classes)
-
-        def score(clips: Clips) -> dict[str, Tensor]:
-            rows = rows_present(clips, self.dimensions)
-            scores = self.encoders.scores(rows, columns)
-            if len(scores) == 1:
-                return scores | {"both": next(iter(scores.values()))}
-            by_picture = self.trust(rows["audio"], rows["visual"]) >= 0.5
-            return scores | {"both": torch.where(by_picture.unsqueeze(1), scores["visual"], scores["audio"])}
-
-        return score
+    def join(self, scores: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+        """By picture or by sound, as the attention says of each clip; by the one that is there, if one is missing."""
+        if len(scores) == 1:
+            return next(iter(scores.values()))
+        by_picture = self.trust(rows["audio"], rows["visual"]) >= 0.5
+        return torch.where(by_picture.unsqueeze(1), scores["visual"], scores["audio"])
 
 
 def entropies(rows: Tensor, table: Tensor) -> Tensor:

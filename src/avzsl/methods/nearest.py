@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avzsl.errors import SettingError
 from avzsl.methods._base import Method, register
-from avzsl.methods._linear import given_averages
+from avzsl.methods._inputs import given_averages
 from avzsl.types import Batch, Clips, Dimensions
 
 
