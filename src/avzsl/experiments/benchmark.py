@@ -9,24 +9,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import avzsl
 from avzsl import progress
 from avzsl.data.splits import Benchmark
 from avzsl.errors import AvzslError, DataError, SettingError
-from avzsl.experiments.cells import Cell, Loader, Outcome, run_cell
+from avzsl.experiments.cells import Cell, Loader, Outcome
 from avzsl.experiments.choice import assignments_of, check_preset, choose, own_preset
 from avzsl.experiments.folder import Kind, check_folder, claim_folder
 from avzsl.experiments.run import choose_device
 from avzsl.experiments.settings import assemble
 from avzsl.experiments.tables import Place, build_table, describe
-from avzsl.experiments.workers import run_parallel
+from avzsl.experiments.workers import run_cells
 from avzsl.files import lock_folder, write_json
 from avzsl.methods._base import METHODS
 from avzsl.training.interrupt import Interrupted
@@ -214,19 +212,10 @@ def _cells(request: Request, places: Sequence[Place], folder: Path) -> list[Cell
 
 def _run_all(cells: Sequence[Cell], jobs: int, load: Loader, outcomes: dict[tuple[str, str, int], Outcome]) -> None:
     with progress.task("benchmark", len(cells)) as bar:
-        for cell, outcome in _outcomes(cells, min(jobs, len(cells)), load):
+        for cell, outcome in run_cells(cells, jobs, load):
             outcomes[cell.label, cell.method, cell.seed] = outcome
             told = f"HM {outcome.result['hm']:.1f} %" if outcome.result is not None else "failed"
             bar.advance(1, f"{cell}: {told}")
-
-
-def _outcomes(cells: Sequence[Cell], jobs: int, load: Loader) -> Iterator[tuple[Cell, Outcome]]:
-    if jobs == 1:
-        for cell in cells:
-            yield cell, run_cell(cell, load)
-    else:
-        load.forget()  # the workers load for themselves
-        yield from run_parallel(cells, jobs, max(1, torch.get_num_threads() // jobs))
 
 
 def _store(

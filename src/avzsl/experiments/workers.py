@@ -25,6 +25,19 @@ _FAILED_STARTS = 3
 _PATIENCE = 60.0
 
 
+def run_cells(cells: Sequence[Cell], jobs: int, load: Loader) -> Iterator[tuple[Cell, Outcome]]:
+    """Yield every cell with its outcome: one after the other in this process, or by `run_parallel`."""
+    jobs = min(jobs, len(cells))
+    if jobs <= 1:
+        for cell in cells:
+            yield cell, run_cell(cell, load)
+        return
+    import torch
+
+    load.forget()  # the workers load for themselves
+    yield from run_parallel(cells, jobs, max(1, torch.get_num_threads() // jobs))
+
+
 def run_parallel(cells: Sequence[Cell], jobs: int, threads: int) -> Iterator[tuple[Cell, Outcome]]:
     """Yield every cell with its outcome, in the order in which they end.
 
