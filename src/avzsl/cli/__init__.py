@@ -18,8 +18,8 @@ from avzsl.errors import AvzslError, nearest_name
 
 # Name of a verb = name of its module and of the function in it, with _ for -.
 VERBS = (
-    "demo", "world", "extract", "simulate", "train", "evaluate", "predict", "benchmark", "profile", "methods",
-    "check-method", "report", "verify", "doctor",
+    "demo", "world", "extract", "simulate", "train", "evaluate", "predict", "benchmark", "reproduce", "profile",
+    "methods", "check-method", "report", "verify", "doctor",
 )  # fmt: skip
 
 
