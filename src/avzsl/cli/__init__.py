@@ -19,7 +19,7 @@ from avzsl.errors import AvzslError, nearest_name
 # Name of a verb = name of its module and of the function in it, with _ for -.
 VERBS = (
     "demo", "world", "extract", "simulate", "train", "evaluate", "predict", "benchmark", "reproduce", "profile",
-    "methods", "check-method", "report", "verify", "doctor",
+    "methods", "check-method", "report", "compare", "leaderboard", "verify", "doctor",
 )  # fmt: skip
 
 
