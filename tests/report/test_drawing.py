@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avzsl.report.drawing import COLOUR, canvas, cells, short, to_svg
+from avzsl.report.drawing import COLOUR, PRINT, canvas, cells, save_figure, short, to_svg
 
 
 def draw(title: str = "title") -> str:
@@ -52,3 +54,24 @@ def test_style_of_matplotlib_is_left_alone() -> None:
 def test_long_names_are_cut() -> None:
     assert short("a" * 30, 10) == "a" * 9 + "…"
     assert short("line\n break") == "line break"
+
+
+def test_a_figure_of_its_own_has_the_colours_of_printed_pages() -> None:
+    css = files("avzsl.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    printed = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", css[css.index("@media print") :]))
+    assert {name: printed[name] for name in PRINT} == PRINT
+    assert set(PRINT) == set(COLOUR)
+
+
+def test_a_figure_of_its_own_is_written_twice_and_repeats_exactly(tmp_path: Path) -> None:
+    def save(stem: Path) -> list[bytes]:
+        with canvas(colours=PRINT) as figure:
+            axes = figure.subplots()
+            axes.plot([0, 1], [0, 1], color=PRINT["seen"])
+            cells(axes, np.array([0]), np.array([1]), "heat", colours=PRINT)
+            return [path.read_bytes() for path in save_figure(figure, stem)]
+
+    png, svg = save(tmp_path / "fig3.a")
+    assert {path.name for path in tmp_path.iterdir()} == {"fig3.a.png", "fig3.a.svg"}
+    assert png.startswith(b"\x89PNG") and b"#0068a8" in svg and b"#0a4f86" in svg and b"#0102" not in svg
+    assert save(tmp_path / "again") == [png, svg]

@@ -11,49 +11,59 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from avzsl.errors import MissingExtraError
+from avzsl.files import atomic_path
 from avzsl.report.records import Array
 
 # Names of CSS variables in style.css and the colour that stands for each while drawing.
 NAMES = ("ink", "soft", "grid", "seen", "unseen", "hm", "zsl", "heat", "heat-ink", "c0", "c1", "c2", "c3", "c4", "c5")
 COLOUR = {name: f"#0102{0x10 + i:02x}" for i, name in enumerate(NAMES)}
+# The same names in the colours of style.css on white paper, for figures that are files of their own.
+PRINT = {
+    "ink": "#000000", "soft": "#444444", "grid": "#cccccc", "seen": "#0068a8", "unseen": "#c04a00", "hm": "#007a58",
+    "zsl": "#a3478a", "heat": "#0a4f86", "heat-ink": "#ffffff", "c0": "#0072b2", "c1": "#d55e00", "c2": "#008f68",
+    "c3": "#b8679a", "c4": "#b07b00", "c5": "#2f9bd0",
+}  # fmt: skip
 CLASS_COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
 WIDTH = 5.2
 """Inches: shown in a column of some 500 pixels, letters of 10 points become 13 pixels high, and 10 on a telephone."""
 LABEL = 24
 """Longest name in a figure; tables print names in full."""
 
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "avzsl",
-    "text.parse_math": False,
-    "font.size": 10.0,
-    "font.family": "DejaVu Sans",
-    "text.color": COLOUR["ink"],
-    "axes.edgecolor": COLOUR["soft"],
-    "axes.labelcolor": COLOUR["ink"],
-    "axes.titlesize": 10.5,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": COLOUR["grid"],
-    "grid.linewidth": 0.7,
-    "xtick.color": COLOUR["soft"],
-    "ytick.color": COLOUR["soft"],
-    "xtick.labelcolor": COLOUR["ink"],
-    "ytick.labelcolor": COLOUR["ink"],
-    "legend.frameon": False,
-    "legend.labelcolor": COLOUR["ink"],
-    "figure.facecolor": "none",
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5.0,
-}
+
+def _style(colours: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "avzsl",
+        "text.parse_math": False,
+        "font.size": 10.0,
+        "font.family": "DejaVu Sans",
+        "text.color": colours["ink"],
+        "axes.edgecolor": colours["soft"],
+        "axes.labelcolor": colours["ink"],
+        "axes.titlesize": 10.5,
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": colours["grid"],
+        "grid.linewidth": 0.7,
+        "xtick.color": colours["soft"],
+        "ytick.color": colours["soft"],
+        "xtick.labelcolor": colours["ink"],
+        "ytick.labelcolor": colours["ink"],
+        "legend.frameon": False,
+        "legend.labelcolor": colours["ink"],
+        "figure.facecolor": "none",
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5.0,
+    }
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,12 @@ class Picture:
 
 
 @contextlib.contextmanager
-def canvas(width: float = WIDTH, height: float = 3.2) -> Iterator[Any]:
+def canvas(width: float = WIDTH, height: float = 3.2, colours: Mapping[str, str] = COLOUR) -> Iterator[Any]:
     """A matplotlib figure of the given inches, with the house style; nothing global changes.
+
+    Args:
+        width, height: inches.
+        colours: `COLOUR` for a figure inside a page, `PRINT` for one that `save_figure` writes.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -83,7 +97,10 @@ def canvas(width: float = WIDTH, height: float = 3.2) -> Iterator[Any]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "report", "drawing figures") from error
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_STYLE}), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({**matplotlib.rcParamsDefault, "backend": "agg", **_style(colours)}),
+        warnings.catch_warnings(),
+    ):
         # Letters that the measuring font lacks are drawn by the reader's own font.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
@@ -123,23 +140,42 @@ def to_svg(figure: Any, name: str, description: str, wide: bool = False) -> str:
     return opening + f"<title>{label}</title>" + re.sub(r"\n\s*", "\n", body).strip()
 
 
+def save_figure(figure: Any, stem: Path) -> list[Path]:
+    """Write `<stem>.png` (200 dots per inch, on white) and `<stem>.svg`; the same figure gives the same bytes.
+
+    Call it inside a `canvas` block with the colours `PRINT`.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
+    about: tuple[dict[str, None], ...] = ({"Software": None}, {"Date": None, "Creator": None})
+    for path, metadata in zip(paths, about, strict=True):
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], dpi=200, facecolor="white", metadata=metadata)
+    return paths
+
+
 def short(name: str, longest: int = LABEL) -> str:
     """A name that fits a figure, on one line."""
     name = " ".join(name.split())
     return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
 
 
-def cells(axes: Any, rows: Array, columns: Array, colour: str, alpha: float = 1.0, inset: float = 0.0) -> None:
+def cells(
+    axes: Any, rows: Array, columns: Array, colour: str, alpha: float = 1.0, inset: float = 0.0,
+    colours: Mapping[str, str] = COLOUR,
+) -> None:  # fmt: skip
     """Fill unit squares centred at (column, row) as one path, which stays small however many there are."""
     import numpy as np
     from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
+    from matplotlib.path import Path as Outline
 
     if len(rows) == 0:
         return
     half = 0.5 - inset
     corners = np.array([(-half, -half), (half, -half), (half, half), (-half, half), (-half, -half)])
     points = np.stack([columns, rows], axis=1)[:, None, :] + corners
-    codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(rows))
-    patch = PathPatch(Path(points.reshape(-1, 2), codes), facecolor=COLOUR[colour], edgecolor="none", alpha=alpha)
+    codes = np.tile([Outline.MOVETO, Outline.LINETO, Outline.LINETO, Outline.LINETO, Outline.CLOSEPOLY], len(rows))
+    patch = PathPatch(Outline(points.reshape(-1, 2), codes), facecolor=colours[colour], edgecolor="none", alpha=alpha)
     axes.add_patch(patch)
