@@ -1,7 +1,7 @@
 """Progress that the library reports and somebody else shows.
 
 Library code wraps its long loops in `track`. Nothing is printed unless a listener is set; the command line
-sets one that draws bars.
+sets one that draws bars. Each report is also where a request to stop is noticed (`avzsl.stop`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import contextlib
 import contextvars
 from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
+
+from avzsl import stop
 
 T = TypeVar("T")
 
@@ -30,7 +32,16 @@ class Listener(Protocol):
 
 class _Silent:
     def advance(self, steps: int = 1, note: str = "") -> None:
-        pass
+        stop.check()
+
+
+class _Told:
+    def __init__(self, shown: Task) -> None:
+        self._shown = shown
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self._shown.advance(steps, note)
+        stop.check()
 
 
 _listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar("avzsl_progress", default=None)
@@ -48,13 +59,17 @@ def listen(listener: Listener) -> Iterator[None]:
 
 @contextlib.contextmanager
 def task(name: str, total: int | None = None) -> Iterator[Task]:
-    """A task whose steps are reported by hand with `advance`."""
+    """A task whose steps are reported by hand with `advance`.
+
+    Raises:
+        KeyboardInterrupt: from `advance`, when a stop was asked for and its exception got lost.
+    """
     listener = _listener.get()
     if listener is None:
         yield _Silent()
     else:
         with listener.task(name, total) as running:
-            yield running
+            yield _Told(running)
 
 
 def track(items: Iterable[T], name: str, total: int | None = None) -> Iterator[T]:

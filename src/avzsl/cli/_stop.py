@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 # Verbs that keep what they have done; the others begin anew.
@@ -29,16 +26,3 @@ def telling(verb: Callable[..., Any]) -> Callable[..., Any]:
             raise Stopped(str(stop) or f"stopped{'; the same command goes on where it was' if kept else ''}") from stop
 
     return run
-
-
-@contextlib.contextmanager
-def heed_sigterm() -> Iterator[None]:
-    """Let a cluster's request to end (SIGTERM) be what Ctrl-C is, so that nothing half-written stays."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from avzsl import stop
 from avzsl.errors import AvzslError
 from avzsl.experiments.cells import Cell, Loader, Outcome, run_cell
 from avzsl.files import write_json
@@ -152,7 +153,7 @@ def _serve(pipe: Any, places: Sequence[str], threads: int) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # Ctrl-C in the terminal is the parent's affair; it passes one request on
     # A request to end is what Ctrl-C is: inside a training it waits for the step and saves.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, stop.note)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
