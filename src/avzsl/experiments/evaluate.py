@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -15,6 +16,7 @@ from avzsl.evaluation.metrics import zsl_chance
 from avzsl.evaluation.protocol import judge, score_evaluation_set
 from avzsl.experiments.result import percent
 from avzsl.experiments.run import choose_device, clip_hash
+from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import ModelCard, check_extractor, load_model
 
 
@@ -66,6 +68,28 @@ def load_as_trained(card: ModelCard, data: Path | str, *, trust: bool = False) -
     )
 
 
+class Opened(NamedTuple):
+    """A stored model, what it was trained on, and a test set that it can judge."""
+
+    method: Method
+    card: ModelCard
+    benchmark: Benchmark
+    test: EvaluationSet
+
+
+def open_with_test_set(run: Path | str, data: Path | str, *, device: torch.device, trust: bool = False) -> Opened:
+    """Load the model of a run and the test set of a benchmark folder, which must fit each other.
+
+    Raises:
+        ModelError: no model there; or features, text vectors or classes that it cannot judge.
+        DataError: the benchmark is damaged.
+    """
+    method, card = load_model(Path(run), device)
+    benchmark = load_as_trained(card, data, trust=trust)
+    _check_fits(card, benchmark)
+    return Opened(method, card, benchmark, _with_seen_of(card, benchmark.evaluation(2)))
+
+
 def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", trust: bool = False) -> Reevaluation:
     """Judge the model of a run on the test set of a benchmark folder, with the bias stored in it.
 
@@ -74,10 +98,7 @@ def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", tru
         DataError: the benchmark is damaged.
     """
     where = choose_device(device)
-    method, card = load_model(Path(run), where)
-    benchmark = load_as_trained(card, data, trust=trust)
-    _check_fits(card, benchmark)
-    test = _with_seen_of(card, benchmark.evaluation(2))
+    method, card, benchmark, test = open_with_test_set(run, data, device=where, trust=trust)
     scores = score_evaluation_set(method, test, device=where)
     gzsl = judge(scores, test.labels, test.seen, card.bias)
     return Reevaluation(
@@ -119,6 +140,6 @@ def _with_seen_of(card: ModelCard, test: EvaluationSet) -> EvaluationSet:
         changed = int((seen != test.seen).sum())
         warnings.warn(
             f"{changed} class(es) count as seen or unseen by what the model was trained on, not by these data",
-            stacklevel=3,
+            stacklevel=4,
         )
     return replace(test, seen=seen)

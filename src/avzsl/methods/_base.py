@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from avzsl.decision import embedding_scores
+from avzsl.nn.synapses import SpikeLayer
 from avzsl.registry import Registry, class_decorator
 from avzsl.types import Batch, Clips, Dimensions, SpikeTrace
 
@@ -119,6 +120,21 @@ class Method(nn.Module, ABC):
     def spike_traces(self, clips: Clips) -> tuple[SpikeTrace, ...]:
         """What the spiking neurons did for the first clip; empty for a method without any."""
         return ()
+
+    def spike_layers(self, clips: Clips) -> tuple[SpikeLayer, ...]:
+        """The layers of spiking neurons, what each did for all clips and what that takes; empty without any.
+
+        Used in evaluation mode. A part of the method (an attribute of it) that holds one of these layers has all its
+        products described by them; products of all other parts are counted by running them.
+        """
+        return ()
+
+    def without_spikes(self) -> Method | None:
+        """An untrained method of the same sizes with other networks in the place of the spiking ones.
+
+        To compare costs with. None where the method knows no such variant of itself.
+        """
+        return None
 
 
 class EmbeddingMethod(Method):

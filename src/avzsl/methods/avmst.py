@@ -17,6 +17,8 @@ from avzsl.methods._base import register
 from avzsl.methods._inputs import both_averaged, both_sizes
 from avzsl.nn.integrate import BranchRun, BranchState, SpikingBranch
 from avzsl.nn.semantic_threshold import SemanticThreshold, normalised_entropy
+from avzsl.nn.spiking_layers import branch_layers
+from avzsl.nn.synapses import SpikeLayer
 from avzsl.types import Batch, Clips, Dimensions, SpikeTrace
 
 
@@ -133,6 +135,16 @@ class Avmst(AvcaNetwork):
             for name, runs in found.items()
             for layer in range(2)
         )
+
+    def spike_layers(self, clips: Clips) -> tuple[SpikeLayer, ...]:
+        """Both layers of both branches; a modality that goes through two branches has a part in each."""
+        runs = self._fused(*both_averaged(clips, self.dimensions), {}).runs
+        layers: list[SpikeLayer] = []
+        for name, parts in runs.items():
+            branch = self.spiking[name]
+            assert isinstance(branch, SpikingBranch)  # both branches have the same sizes where one stands for the other
+            layers += branch_layers(branch, parts, name, "spiking", self.config.dynamic_threshold)
+        return tuple(layers)
 
     def _encode(self, audio: Tensor, visual: Tensor) -> Pair:
         return self._fused(audio, visual, {}).tokens

@@ -18,7 +18,9 @@ from avzsl.nn.layers import TransformerLayer, TwoLayer
 from avzsl.nn.lif import LifParameters
 from avzsl.nn.motion import ConvolutionalMotion, MotionLayer, MotionRun, sound_changes
 from avzsl.nn.semantic_threshold import SemanticThreshold, normalised_entropy
+from avzsl.nn.spiking_layers import motion_layers
 from avzsl.nn.steps import Schedule, schedule
+from avzsl.nn.synapses import SpikeLayer
 from avzsl.types import Batch, Clips, Dimensions, SpikeTrace
 
 
@@ -90,11 +92,16 @@ class _Given(NamedTuple):
 
 
 class _Joint(NamedTuple):
-    """θ [B, D], what both motion streams did, and the thresholds [T, B, 1] they fired against, by modality."""
+    """θ [B, D], what both motion streams saw and did, and the thresholds [T, B, 1] they fired against, by modality.
+
+    `floats` [B] tells for which clips a stream saw something else than zeros and ones.
+    """
 
     theta: Tensor
     motion: dict[str, MotionRun]
     thresholds: dict[str, Tensor]
+    seen: dict[str, Tensor]
+    floats: dict[str, Tensor]
 
 
 @register("mdft")
@@ -193,6 +200,17 @@ class Mdft(EmbeddingMethod):
             for block, layer in enumerate(run.layers)
         )
 
+    def spike_layers(self, clips: Clips) -> tuple[SpikeLayer, ...]:
+        """The layers of both motion streams. Events are spikes, but not where a clip has one segment."""
+        joint = self._joint(clips)
+        layers: list[SpikeLayer] = []
+        for name, run in joint.motion.items():
+            stream = self.audio_motion if name == "audio" else self.visual_motion
+            layers += motion_layers(
+                stream, run, joint.seen[name], joint.floats[name], name, f"{name}_motion", self.config.dynamic_threshold
+            )
+        return tuple(layers)
+
     def _joint(self, clips: Clips) -> _Joint:
         heard = self._given(clips, "audio", self.dimensions.audio)
         looked = self._given(clips, "visual", self.dimensions.visual)
@@ -208,7 +226,9 @@ class Mdft(EmbeddingMethod):
         }
         tokens = [context.audio, context.visual, motion["audio"].summary, motion["visual"].summary]
         fused = self.fusion(torch.stack(tokens, 1) + self.types).mean(1)
-        return _Joint(self.clip_head(fused), motion, thresholds)
+        always = torch.ones_like(heard.plan.single)
+        floats = {"audio": always, "visual": looked.plan.single if self.config.events == "proxy" else ~always}
+        return _Joint(self.clip_head(fused), motion, thresholds, {"audio": changes, "visual": events}, floats)
 
     def _given(self, clips: Clips, name: str, size: int | None) -> _Given:
         features, mask = segments(clips, name, size)

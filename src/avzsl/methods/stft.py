@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -18,6 +18,8 @@ from avzsl.nn.latent import LatentCombiner, align
 from avzsl.nn.mlp import ProjectionHead, ReconstructionHead, SegmentEncoder, masked_mean
 from avzsl.nn.spikformer import SpikingReasoningBlock
 from avzsl.nn.spiking import SpikingConfig, SpikingEncoder, SpikingOutput
+from avzsl.nn.spiking_layers import encoder_layers, reasoning_layers, recorded_inputs
+from avzsl.nn.synapses import SpikeLayer
 from avzsl.nn.tucker import TuckerFusion, energy_rank
 from avzsl.types import Batch, Clips, Dimensions, SpikeTrace
 
@@ -297,6 +299,29 @@ class Stft(EmbeddingMethod):
             for block, trace in enumerate(encoder.trace(features, mask)):
                 traces.append(SpikeTrace(name, block, trace.spikes, trace.threshold, trace.membrane))
         return tuple(traces)
+
+    def spike_layers(self, clips: Clips) -> tuple[SpikeLayer, ...]:
+        """The spiking blocks of each modality; with a spiking attention its layers, too, once for each use of it."""
+        given = self._given(clips)
+        layers: list[SpikeLayer] = []
+        if self.config.paths != "transformer" and self.config.spiking == "snn":
+            for name, (features, mask) in given.items():
+                encoder = self.spiking[name]
+                assert isinstance(encoder, SpikingEncoder)
+                layers += encoder_layers(encoder, features, mask, name, "spiking")
+        if isinstance(self.attention, SpikingReasoningBlock):
+            with recorded_inputs(self.attention) as calls:
+                self._joint(clips)
+            uses = [*(given if self.config.paths != "snn" else ()), "both"]  # Eq. 4 of each modality, then Eq. 14
+            for name, (rows, mask) in zip(uses, calls, strict=True):
+                layers += reasoning_layers(self.attention, rows, mask, name, "attention")
+        return tuple(layers)
+
+    def without_spikes(self) -> Stft | None:
+        """The MLP of Table VI in the place of the spiking network, a float attention in that of a spiking one."""
+        rank = self.config.core_rank
+        config = replace(self.config, spiking="mlp", reasoning="transformer", rank=rank, serving_rank=0)
+        return None if config == self.config else Stft(config, self.dimensions)
 
     def _given(self, clips: Clips) -> dict[str, tuple[Tensor, Tensor | None]]:
         """Features and mask of each modality that this model uses and these clips have, checked."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,25 @@ from avzsl.nn.mlp import RowNorm
 NEURON = LifParameters(tau=2.0, detach_reset=True, surrogate="sigmoid", alpha=4.0)
 THRESHOLD = 1.0
 ATTENTION_THRESHOLD = 0.5
+
+
+class ReasoningRun(NamedTuple):
+    """What every layer of a `SpikingReasoningBlock` fired over T steps for N tokens, and what came out.
+
+    Attributes:
+        query, key, value, attended, output, second: [T, N, h] zeros and ones.
+        first: [T, N, hidden] zeros and ones.
+        rows: [T, N, h] the block's output, floats.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    attended: Tensor
+    output: Tensor
+    first: Tensor
+    second: Tensor
+    rows: Tensor
 
 
 class SpikingReasoningBlock(nn.Module):
@@ -70,9 +91,17 @@ class SpikingReasoningBlock(nn.Module):
         Returns:
             [T, N, h].
         """
+        return self.run(rows, mask).rows
+
+    def run(self, rows: Tensor, mask: Tensor) -> ReasoningRun:
+        """`forward`, with the spikes of every layer."""
         query, key, value = (self._fire(name, rows) for name in ("query", "key", "value"))
-        rows = rows + self._fire("output", self._attend(query, key, value, mask))
-        return rows + self._fire("second", self._fire("first", rows))
+        attended = self._attend(query, key, value, mask)
+        output = self._fire("output", attended)
+        rows = rows + output
+        first = self._fire("first", rows)
+        second = self._fire("second", first)
+        return ReasoningRun(query, key, value, attended, output, first, second, rows + second)
 
     def _fire(self, name: str, rows: Tensor) -> Tensor:
         """LIF(BN(Linear(rows))): [T or 1, N, in] to spikes [T, N, out]."""
