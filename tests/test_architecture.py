@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "avzsl"
-ROOT_FILES = {"errors", "types", "registry", "config", "layout", "files", "progress"}
+ROOT_FILES = {"errors", "types", "registry", "config", "layout", "files", "progress", "stop"}
 EVERYTHING = {
     "media", "nn", "losses", "decision", "world", "features", "data", "methods",
     "training", "evaluation", "experiments", "predict", "report", "simulate", "api", "cli",
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layout": set(),
     "files": set(),
     "progress": set(),
+    "stop": set(),
     "media": set(),
     "nn": set(),
     "losses": {"nn"},

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from avzsl.cli._stop import Stopped, heed_sigterm
+from avzsl import stop
+from avzsl.cli._stop import Stopped
 from avzsl.errors import AvzslError, nearest_name
 
 # Name of a verb = name of its module and of the function in it, with _ for -.
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # A service may have closed them; then there is nobody to tell.
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
-    with heed_sigterm(), warnings.catch_warnings():
+    with stop.heed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
@@ -38,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = build()(given, prog_name="avzsl", standalone_mode=False)
             sys.stdout.flush()
             return code if isinstance(code, int) else 0
-        except (KeyboardInterrupt, Stopped) as stop:
-            return _fail(str(stop) or "stopped", 130, word="stopped")
+        except (KeyboardInterrupt, Stopped) as told:
+            return _fail(str(told) or "stopped", 130, word="stopped")
         except BrokenPipeError:
             # The reader (`| head`) has seen enough. What is still buffered must not complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
