@@ -61,6 +61,7 @@ def reproduce(
       avzsl reproduce all --data data/World --out runs/look --quick
       avzsl reproduce all --data data/UCF --data data/VGGSound --out runs/paper --jobs 2 --plan
     """
+    from avzsl.experiments.reproduce.all import item_names
     from avzsl.experiments.reproduce.context import Request
     from avzsl.experiments.reproduce.run import chosen_items, plan_reproduction, run_reproduction
     from avzsl.report.reproduce import write_items
@@ -76,7 +77,7 @@ def reproduce(
         return
     with show_progress(quiet=quiet):
         record = run_reproduction(request, out, fresh=fresh)
-    written = write_items(out, record["items"])
+    written = write_items(out, record["items"], item_names())
     print_json(record) if json else _show(record, written)
     if record["failed"]:
         first = record["failed"][0]

@@ -45,6 +45,7 @@ class Request:
         device: `"auto"`, `"cpu"` or `"cuda"`.
         jobs: processes.
         trust: read temporal features from public pickles.
+        trusted: open feature files without a child process; as in `load_benchmark`.
     """
 
     items: tuple[str, ...]
@@ -58,6 +59,7 @@ class Request:
     device: str = "auto"
     jobs: int = 1
     trust: bool = False
+    trusted: bool = False
 
     def __post_init__(self) -> None:
         if not self.items or not self.seeds:
@@ -124,7 +126,7 @@ class Context:
     def __init__(self, request: Request, folder: Path, load: Loader | None = None) -> None:
         self.request = request
         self.folder = folder
-        self.load = load or Loader()
+        self.load = load or Loader(trusted=request.trusted)
         self.device = choose_device(request.device).type
         self._labels = label_folders(request.data) if request.data else {}
         self._places: dict[tuple[str, str | None, str], Place] = {}

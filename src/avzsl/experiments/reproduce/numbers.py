@@ -19,9 +19,9 @@ HOLDS, LEANS, LEANS_AGAINST, REVERSED = "holds", "leans the paper's way", "leans
 SAME_SIGN, OTHER_SIGN = "same sign, one seed", "other sign, one seed"
 EQUAL = "no difference"
 ORDER_RULE = (
-    "Differences are paired: both sides were trained with the same seeds. The interval is Student's 95 % interval of"
-    " the mean over seeds. The paper's order holds when the difference has the paper's sign and the interval leaves out"
-    " zero; with zero inside it only leans."
+    "Differences are paired: both sides were trained with the same seeds and judged on the same clips. Two 95 %"
+    " intervals stand beside each: Student's over the seeds, and a bootstrap over the test classes. The paper's order"
+    " holds (or is reversed) when both leave out zero; else it only leans."
 )
 # Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -65,44 +65,50 @@ def judge(difference: float, band: float, digits: int = 2) -> str:
     return ABOVE if difference > 0 else BELOW
 
 
-def order(better: Mapping[str, float], worse: Mapping[str, float], printed: float | None, sign: int) -> dict[str, Any]:
+def order(
+    better: Mapping[str, float], worse: Mapping[str, float], printed: float | None, sign: int,
+    classes: tuple[float, float] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Whether ours has the paper's order: `better` minus `worse` over the seeds that both have.
 
     Args:
-        better: seed to number of what the paper finds better (with `sign` -1: worse).
+        better: seed to number, of one side.
         worse: the same of the other.
         printed: the paper's difference; None where it prints none.
-        sign: of the paper's difference.
+        sign: of the paper's difference; 0 = the paper has no order.
+        classes: interval of our difference over classes.
 
     Returns:
-        `paper`, `sign`, `mean`, `sd`, `low`, `high`, `values` and `verdict` (empty when no seed has both).
+        `paper`, `sign`, `mean`, `sd`, `values`, `seeds` and `classes` (intervals, or None) and `verdict` (empty when no
+        seed has both, or the paper has no order).
     """
     differences = {seed: round(better[seed] - worse[seed], 6) for seed in better if seed in worse}
     ours = summarise(differences)
-    low, high = interval(list(differences.values()))
-    verdict = ""
-    if ours["mean"] is not None and sign:
-        verdict = order_verdict(ours["mean"], low, high, sign)
-    return {"paper": printed, "sign": sign, **ours, "low": low, "high": high, "verdict": verdict}
+    seeds = interval(list(differences.values()))
+    verdict = order_verdict(ours["mean"], seeds, classes, sign) if ours["mean"] is not None and sign else ""
+    intervals = {"seeds": seeds and list(seeds), "classes": classes and list(classes)}
+    return {"paper": printed, "sign": sign, **ours, **intervals, "verdict": verdict}
 
 
-def order_verdict(mean: float, low: float | None, high: float | None, sign: int) -> str:
-    """The verdict's word for a mean difference and its interval."""
+def order_verdict(
+    mean: float, seeds: tuple[float, float] | None, classes: tuple[float, float] | None, sign: int
+) -> str:
+    """The verdict's word for a mean difference and its intervals; an interval that is not known decides nothing."""
     if mean == 0:
         return EQUAL
     same = (mean > 0) == (sign > 0)
-    if low is None or high is None:
+    if seeds is None:
         return SAME_SIGN if same else OTHER_SIGN
-    clear = low > 0 or high < 0
+    clear = all(known is None or known[0] > 0 or known[1] < 0 for known in (seeds, classes))
     if same:
         return HOLDS if clear else LEANS
     return REVERSED if clear else LEANS_AGAINST
 
 
-def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Student's 95 % interval of the mean; None for fewer than two values."""
     if len(values) < 2:
-        return None, None
+        return None
     half = student(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
     mean = statistics.fmean(values)
     return round(mean - half, 6), round(mean + half, 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from avzsl.experiments.reproduce.context import Context, Place, Training
 from avzsl.experiments.reproduce.items import Found
 from avzsl.experiments.reproduce.numbers import BAND_RULE, ORDER_RULE, count_pairs, order, score
 from avzsl.experiments.reproduce.published import Published, benchmark_title
+from avzsl.experiments.reproduce.resampled import Resampled
 
 SCORES = ("seen", "unseen", "hm", "zsl")
 # Differences are judged by these two; S and U trade against each other.
@@ -47,6 +48,11 @@ class Claim:
     where: str = ""
     scores: tuple[str, ...] = JUDGED
 
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The better row's, the worse row's."""
+        return self.better, self.worse
+
 
 def panel(
     item: Published, place: Place, lines: Sequence[Line], found: Found, *, columns: Sequence[str] = SCORES,
@@ -83,11 +89,20 @@ def panel(
     ]  # fmt: skip
     if claims is None:
         claims = [Claim(full, line.key) for line in lines if full is not None and line.key != full]
-    orders = [_order(item, place, claim, name, values) for claim in claims for name in claim.scores]
+    trainings = {line.key: line.trainings for line in lines}
+    resampled = Resampled(found)
+    orders = [
+        entry
+        for claim in claims
+        if claim.better in trainings
+        and claim.worse in trainings  # not thinned out of a quick grid
+        and resampled.same_clips(*(trainings[key] for key in claim.keys))
+        for entry in _orders(item, place, claim, values, resampled.difference(*(trainings[key] for key in claim.keys)))
+    ]
     return {
-        "label": place.label, "title": title, "paper": benchmark_title(place.paper), "about": dict(place.about),
+        "label": place.label, "title": title, "paper": benchmark_title(place.paper),
         "comparable": comparable, "reasons": list(place.reasons), "columns": list(columns), "rows": rows,
-        "orders": [entry for entry in orders if entry is not None],
+        "facts": facts(place, found), "chance": place.about["zsl_chance"], "orders": orders,
         "pairs": {name: _pairs(rows, name) for name in JUDGED if name in columns} if pairs else {},
         "notes": _notes(lines, found),
     }  # fmt: skip
@@ -118,19 +133,41 @@ def _reason(line: Line, found: Found) -> str:
     return next((reason for reason in map(found.reason, line.trainings) if reason), "")
 
 
-def _order(
-    item: Published, place: Place, claim: Claim, name: str, values: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> dict[str, Any] | None:
-    if claim.better not in values or claim.worse not in values:
-        return None  # thinned out of a quick grid
-    printed = [item.number_of(key, place.paper, name) for key in (claim.better, claim.worse)]
-    difference = None if printed[0] is None or printed[1] is None else round(printed[0] - printed[1], 6)
-    # A table's sign is its numbers'; a figure's is what the text says.
-    sign = 1 if difference is None else (difference > 0) - (difference < 0)
-    if difference is None and not claim.where:
-        return None
-    found = order(values[claim.better][name], values[claim.worse][name], difference, sign)
-    return {"better": claim.better, "worse": claim.worse, "score": name, "where": claim.where, **found}
+def facts(place: Place, found: Found) -> list[list[str]]:
+    """What the numbers depend on, as label and value."""
+    about, request = place.about, found.context.request
+    made = " (simulated)" if about["simulated"] else ""
+    columns = about["columns"]
+    return [
+        ["data", f"{about['benchmark']}, {about['family']} features{made}"],
+        ["columns", f"{columns['audio'] or 0} audio, {columns['visual'] or 0} visual, {columns['text']} text"],
+        ["fingerprint", "; ".join(f"{kind} {value[:12]}" for kind, value in about["fingerprints"].items())],
+        ["extractor", f"{about['extractor']}; text {about['text_encoder']}"],
+        ["mode", str(about["mode"])],
+        [
+            "test",
+            f"{about['test_clips']} clips of {about['seen_classes']} seen, {about['unseen_classes']} unseen classes",
+        ],
+        ["ZSL by guessing", f"{about['zsl_chance']:.2f} %"],
+        ["seeds", ", ".join(map(str, request.seeds))],
+        ["device", found.context.device],
+    ]
+
+
+def _orders(
+    item: Published, place: Place, claim: Claim, values: Mapping[str, Mapping[str, Mapping[str, float]]],
+    classes: Mapping[str, tuple[float, float]],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """A claim in each of its scores; nothing where the paper says nothing of it."""
+    for name in claim.scores:
+        printed = [item.number_of(key, place.paper, name) for key in claim.keys]
+        difference = None if printed[0] is None or printed[1] is None else round(printed[0] - printed[1], 6)
+        if difference is None and not claim.where:
+            continue
+        # A table's sign is its numbers'; a figure's is what the text says.
+        sign = 1 if difference is None else (difference > 0) - (difference < 0)
+        found = order(values[claim.better][name], values[claim.worse][name], difference, sign, classes.get(name))
+        yield {"better": claim.better, "worse": claim.worse, "score": name, "where": claim.where, **found}
 
 
 def _pairs(rows: Sequence[Mapping[str, Any]], name: str) -> list[int]:

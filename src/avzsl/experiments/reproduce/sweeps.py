@@ -45,6 +45,7 @@ class Sweep:
         settings: row key to settings of STFT.
         labels: row key to words.
         claims: what the text says of it.
+        apart: how many of the last ticks are no values of the axis, so that no line leads to them.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Sweep:
     settings: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, str]
     claims: tuple[Claim, ...]
+    apart: int = 0
 
 
 def time_step_sweep(steps: Sequence[int] = TIME_STEPS) -> Sweep:
@@ -111,7 +113,7 @@ def threshold_sweep(thresholds: Sequence[float] = THRESHOLDS) -> Sweep:
             where = "Sec. IV-C.4: both modalities pass one alone"
             claims.append(Claim(f"V_th={DYNAMIC}, both", f"V_th={DYNAMIC}, {modality}", where))
     return Sweep("c", "Fixed thresholds against the dynamic one", "threshold V_th",
-                 (*map(str, thresholds), DYNAMIC), tuple(series), settings, labels, tuple(claims))  # fmt: skip
+                 (*map(str, thresholds), DYNAMIC), tuple(series), settings, labels, tuple(claims), apart=1)  # fmt: skip
 
 
 def sweeps(quick: bool) -> tuple[Sweep, ...]:
@@ -149,6 +151,7 @@ class Figure3:
             )
             | {"chart": {
                 "key": sweep.key, "title": sweep.title, "axis": sweep.axis, "ticks": list(sweep.ticks),
+                "apart": sweep.apart,
                 "series": [{"label": series.label, "keys": list(series.keys)} for series in sweep.series],
             }}
             for place in context.places(item)

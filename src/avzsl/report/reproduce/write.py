@@ -6,31 +6,43 @@ wrote. A new kind is one entry in `WRITERS`.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from avzsl.errors import DataError
 from avzsl.files import read_json
+from avzsl.report.reproduce.index import known_records, write_index
+from avzsl.report.reproduce.refused import write_refused
+from avzsl.report.reproduce.results import write_results
 
 Record = Mapping[str, Any]
 Writer = Callable[[Record, Path], list[Path]]
+WRITERS: dict[str, Writer] = {"results": write_results, "refused": write_refused}
 
 
-def write_items(out: Path, items: Iterable[str]) -> list[Path]:
-    """Write the pages of items.
+def write_items(out: Path, items: Iterable[str], order: Iterable[str] = ()) -> list[Path]:
+    """Write the pages of items, and the page that links them and those of earlier commands.
+
+    Args:
+        out: folder of the reproduction.
+        items: whose pages to write.
+        order: of the index; items that are not in it come last.
 
     Raises:
         DataError: a record is missing or damaged.
         OutputError: the folder cannot be written to.
     """
-    written = []
+    written: list[Path] = []
+    records: dict[str, Record] = {}
     for name in items:
-        record = read_record(out, name)
-        writer = WRITERS.get(record["kind"])
-        if writer is not None:
-            written += writer(record, out / name)
-    return written
+        records[name] = read_record(out, name)
+        written += WRITERS[records[name]["kind"]](records[name], out / name)
+    known, places = known_records(out, records), list(order)
+    ordered = sorted(known, key=lambda name: places.index(name) if name in places else len(places))
+    page = all(importlib.util.find_spec(package) is not None for package in ("jinja2", "matplotlib"))
+    return [*write_index(out, {name: known[name] for name in ordered}, page=page), *written]
 
 
 def read_record(out: Path, item: str) -> dict[str, Any]:
@@ -41,9 +53,6 @@ def read_record(out: Path, item: str) -> dict[str, Any]:
     """
     path = out / item / f"{item}.json"
     record = read_json(path)
-    if not isinstance(record, dict) or record.get("format") != 1 or "kind" not in record:
+    if not isinstance(record, dict) or record.get("format") != 1 or record.get("kind") not in WRITERS:
         raise DataError(f"{path} is no record of this version; give the same 'avzsl reproduce' command again")
     return record
-
-
-WRITERS: dict[str, Writer] = {}
