@@ -104,8 +104,10 @@ def test_fast_encoder_has_the_spikes_and_gradients_of_the_plain_one(
     (plain, plain_gradients), (fast_out, fast_gradients) = results
     assert torch.equal(plain.spikes, fast_out.spikes)
     assert torch.allclose(plain.summary, fast_out.summary)
+    # a batch norm over two rows enlarges roundings a thousandfold: measured against the largest gradient of all
+    largest = max(1.0, *(float(theirs.abs().max()) for theirs in plain_gradients))
     for ours, theirs in zip(plain_gradients, fast_gradients, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-9)
+        assert torch.allclose(ours, theirs, atol=1e-9 * largest)
 
 
 def test_fast_encoder_agrees_in_single_precision() -> None:

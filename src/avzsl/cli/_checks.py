@@ -232,6 +232,14 @@ def _threads(torch: Outcome) -> Check:
     return Check("machine", "cores", "ok", said)
 
 
+def kernels(outcome: Outcome) -> Check:
+    """Are the compiled spiking layers used? Nothing needs them."""
+    if outcome.error is None and outcome.value["used"]:
+        return Check("machine", "kernels", "ok", outcome.value["said"])
+    mend = "install a C compiler (Debian and Ubuntu: apt install gcc); without one, spiking layers train more slowly"
+    return Check("machine", "kernels", "odd", outcome.error or outcome.value["said"], mend)
+
+
 def machine(torch: Outcome) -> list[Check]:
     """What stands around the program."""
     return [_safely(check, torch) for check in (_temp, _disk, _memory, _threads)]

@@ -95,7 +95,10 @@ def examine() -> Examination:
     jobs = {
         **{("import", name): ("import", module) for name, module in modules.items()},
         **{("import", name): ("import", name) for name in neighbours},
-        **{(probe, ""): (probe,) for probe in ("package", "torch", "cuda", "hdf5", *(_TRIED[e][0] for e in tried))},
+        **{
+            (probe, ""): (probe,)
+            for probe in ("package", "torch", "cuda", "kernels", "hdf5", *(_TRIED[e][0] for e in tried))
+        },
     }
     outcomes = _run_all(jobs)
     found.checks.append(_checks.python(python_bounds()))
@@ -111,7 +114,7 @@ def examine() -> Examination:
     found.checks = _checks.blame(
         found.checks, [_checks.neighbour(name, outcomes["import", name]) for name in neighbours]
     )
-    found.checks += _checks.machine(outcomes["torch", ""])
+    found.checks += [_checks.kernels(outcomes["kernels", ""]), *_checks.machine(outcomes["torch", ""])]
     return found
 
 

@@ -159,6 +159,14 @@ def _compute(device: str) -> str | None:
     return None if torch.allclose(there, a @ a, atol=0.1, rtol=1e-2) else "a matrix product on it is wrong"
 
 
+def _kernels() -> dict[str, Any]:
+    """The compiled spiking layers: compiled if they are not there yet, loaded, compared with the plain ones."""
+    from avzsl.nn import compiled
+
+    used, said = compiled.status()
+    return {"used": used, "said": said}
+
+
 def _hdf5() -> dict[str, Any]:
     """Numbers and names to a file and back."""
     import h5py
@@ -209,6 +217,6 @@ def _text() -> dict[str, Any]:
 
 
 PROBES: dict[str, Callable[..., dict[str, Any]]] = {
-    "import": _import, "package": _package, "torch": _torch, "cuda": _cuda, "hdf5": _hdf5, "video": _video,
-    "text": _text,
+    "import": _import, "package": _package, "torch": _torch, "cuda": _cuda, "kernels": _kernels, "hdf5": _hdf5,
+    "video": _video, "text": _text,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from avzsl.methods._base import EmbeddingMethod, Method
+from avzsl.nn.convolution import as_library_call
 from avzsl.types import Batch, Clips, Dimensions
 
 # The batch of the rule that reproduces the AVCA row of the STFT paper's Table X.
@@ -150,7 +151,8 @@ def count_flops(root: nn.Module, run: Callable[[], Any]) -> tuple[dict[str, int]
     counts: dict[str, int] = {}
     # torch counts the fused attention of GPUs and forgets that of CPUs.
     forgotten = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
-    with FlopCounterMode(display=False, custom_mapping=forgotten) as counter, _watching(root, counter, counts):
+    counter = FlopCounterMode(display=False, custom_mapping=forgotten)
+    with as_library_call(), counter, _watching(root, counter, counts):
         result = run()
     counts[REST] = counter.get_total_flops() - sum(counts.values())
     return counts, result

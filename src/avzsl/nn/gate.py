@@ -1,7 +1,7 @@
 """From a convolution's output to the neurons' current: batch norm (Eq. 6) and global-local pooling (Eq. 7) in one go.
 
 `normalised_gate` with `fast=False` is these formulas as they stand. The fast form is one autograd node that keeps the
-convolution's output and the result and recomputes the rest in chunks that fit the cache.
+convolution's output and the result and recomputes the rest in chunks that fit the cache, or in compiled code.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from avzsl.nn import compiled
 from avzsl.nn.chunks import chunks
 from avzsl.nn.pooling import gated, pooled
 
@@ -99,6 +100,8 @@ class _FastGate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, beta, mean, inverse, scale, shift, out, pool = ctx.saved_tensors
         from_out, from_pool = gradients
+        if compiled.library_for(values, weight, beta, from_out, from_pool) is not None:
+            return (*_compiled_backward(ctx, from_out, from_pool), None, None, None, None, None)
         to_current = torch.empty_like(values)
         total, moment = torch.zeros_like(mean), torch.zeros_like(mean)  # sum g and sum g (x - mean), per channel
         to_beta = torch.zeros_like(beta)
@@ -149,3 +152,27 @@ def _gate_backward(
     share = to_pool * (0.5 + beta) / largest.sum(dim=-1, keepdim=True)
     inner.addcmul_(largest, share).add_(to_pool * ((1.5 - beta) / positions))
     return inner, (to_pool * (top - average)).sum()
+
+
+def _compiled_backward(ctx: Any, from_out: Tensor, from_pool: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of values, weight, bias and beta by `gate_backward` of the compiled library."""
+    values, weight, beta, mean, inverse, scale, shift, out, pool = (part.contiguous() for part in ctx.saved_tensors)
+    library = compiled.library_for(values)
+    assert library is not None
+    rows, channels, positions = values.shape
+    to_values = torch.empty_like(values)
+    sums = torch.empty(2 * channels + 1, dtype=torch.float64)
+    given = (values, out, pool, from_out.contiguous(), from_pool.contiguous(), weight, mean, inverse, scale, shift)
+    compiled.call(
+        library,
+        "gate_backward",
+        values.dtype,
+        *compiled.sizes(rows, channels, positions),
+        *map(compiled.pointer, given),
+        *compiled.number(beta.item()),
+        *compiled.sizes(ctx.gate, ctx.training),
+        *map(compiled.pointer, (to_values, sums)),
+        compiled.threads(),
+    )
+    total, moment, to_beta = sums[:channels], sums[channels:-1], sums[-1]
+    return to_values, (moment * inverse).to(weight.dtype), total.to(weight.dtype), to_beta.to(beta.dtype)

@@ -143,15 +143,16 @@ class SpikingBlock(nn.Module):
         D, B = inputs.shape[:2]
         return current.view(D, B, *current.shape[1:]), torch.sigmoid(pool).view(D, B, *pool.shape[1:])
 
-    def forward(self, inputs: Tensor, steps: tuple[int, ...]) -> DynamicRun:
+    def forward(self, inputs: Tensor, steps: tuple[int, ...], keep_charged: bool = False) -> DynamicRun:
         """Run T steps from rest.
 
         Args:
             inputs: [D, B, C_in, P_in], D distinct inputs.
             steps: which of them each of the T steps sees.
+            keep_charged: return the membranes, too.
         """
         current, gate = self.current(inputs)
-        return dynamic_lif(current, gate, steps, self.params, self.rule, self.fast)
+        return dynamic_lif(current, gate, steps, self.params, self.rule, self.fast, keep_charged)
 
 
 class SpikingEncoder(nn.Module):
@@ -209,20 +210,20 @@ class SpikingEncoder(nn.Module):
             features, mask: as in `forward`; rows after the first are ignored.
         """
         with torch.no_grad(), _evaluating(self):
-            runs = self._run(features[:1], None if mask is None else mask[:1])
+            runs = self._run(features[:1], None if mask is None else mask[:1], keep_charged=True)
         return [
             BlockTrace(run.spikes[:, 0].flatten(1).bool(), run.thresholds[:, 0, :, 0], run.charged[:, 0].flatten(1))
             for run in runs
         ]
 
-    def _run(self, features: Tensor, mask: Tensor | None) -> list[DynamicRun]:
+    def _run(self, features: Tensor, mask: Tensor | None, keep_charged: bool = False) -> list[DynamicRun]:
         inputs, steps = self._schedule(features, mask)
         if self.map is not None:
             inputs = self._mapped(inputs)
         values = inputs.unsqueeze(2)  # [D, B, 1, positions]
         runs = []
         for block in self.blocks:
-            run: DynamicRun = block(values, steps)
+            run: DynamicRun = block(values, steps, keep_charged)
             runs.append(run)
             values, steps = run.spikes, tuple(range(self.config.time_steps))
         return runs

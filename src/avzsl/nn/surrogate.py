@@ -32,6 +32,10 @@ class Surrogate:
     derivative_: Callable[[Tensor, float], Tensor]
     alpha: float
 
+    def sharpness(self, alpha: float | None) -> float:
+        """`alpha`, or the default where it is None."""
+        return self.alpha if alpha is None else alpha
+
 
 SURROGATES: Registry[Surrogate] = Registry("surrogate")
 
@@ -97,7 +101,7 @@ def derivative(x: Tensor, surrogate: str = "atan", alpha: float | None = None) -
         SettingError: no surrogate has that name.
     """
     found = SURROGATES.get(surrogate)
-    return found.derivative_(x.detach().clone(), found.alpha if alpha is None else alpha)
+    return found.derivative_(x.detach().clone(), found.sharpness(alpha))
 
 
 class _Spike(torch.autograd.Function):

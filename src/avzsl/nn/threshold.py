@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -10,8 +11,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from avzsl.nn import compiled
 from avzsl.nn.chunks import chunks
-from avzsl.nn.lif import LifParameters, LifState, charge, fire, reset, reset_, start_state, step_backward_
+from avzsl.nn.lif import (
+    LifParameters,
+    LifState,
+    charge,
+    compiled_for,
+    fire,
+    reset,
+    reset_,
+    start_state,
+    step_backward_,
+)
+from avzsl.nn.surrogate import SURROGATES
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ class DynamicRun(NamedTuple):
 
     Attributes:
         spikes: [T, B, C, P] exact zeros and ones.
-        charged: [T, B, C, P] membrane before the reset, without gradient.
+        charged: [T, B, C, P] membrane before the reset, without gradient; empty where it was not asked for.
         thresholds: [T, B, C, 1] what each step fired against, without gradient.
     """
 
@@ -77,9 +90,12 @@ def spike_entropy(spikes: Tensor) -> Tensor:
     Returns:
         [B, 1, 1].
     """
-    neurons = spikes.shape[1] * spikes.shape[2]
-    count = spikes.sum(dim=(1, 2), keepdim=True)
-    return count.clamp(min=1).log() / math.log(max(neurons, 2))
+    return _entropy(spikes.sum(dim=(1, 2), keepdim=True), spikes.shape[1] * spikes.shape[2])
+
+
+def _entropy(count: Tensor, neurons: int) -> Tensor:
+    """H of a number of spikes. In double precision: single-precision logarithms differ in their last bit by place."""
+    return (count.double().clamp(min=1).log() / math.log(max(neurons, 2))).to(count.dtype)
 
 
 def next_threshold(threshold: Tensor, gate: Tensor, entropy: Tensor, rule: ThresholdRule) -> Tensor:
@@ -107,6 +123,7 @@ def dynamic_lif(
     params: LifParameters,
     rule: ThresholdRule,
     fast: bool = True,
+    keep_charged: bool = True,
 ) -> DynamicRun:
     """Run a block of neurons whose threshold follows its own spikes.
 
@@ -117,9 +134,11 @@ def dynamic_lif(
         params: constants of the neuron.
         rule: how the threshold moves.
         fast: one autograd node for the whole sequence instead of the plain loop: same spikes, same gradients.
+        keep_charged: return the membranes, too; without them the compiled form moves a third less memory.
     """
     if fast:
-        run = _FastDynamicLif.apply(current, gate, steps, params, rule)  # type: ignore[no-untyped-call]
+        form = _FastDynamicLif if compiled_for(params, current, gate) is None else _CompiledDynamicLif
+        run = form.apply(current, gate, steps, params, rule, keep_charged)  # type: ignore[no-untyped-call]
         return DynamicRun(*run)
     threshold = torch.full_like(gate[0], rule.start)
     state = start_state(current[0], params)
@@ -141,7 +160,13 @@ class _FastDynamicLif(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, current: Tensor, gate: Tensor, steps: tuple[int, ...], params: LifParameters, rule: ThresholdRule
+        ctx: Any,
+        current: Tensor,
+        gate: Tensor,
+        steps: tuple[int, ...],
+        params: LifParameters,
+        rule: ThresholdRule,
+        keep_charged: bool,  # kept anyway: the backward pass needs them
     ) -> tuple[Tensor, Tensor, Tensor]:
         shape, gate_shape = (len(steps), *current.shape[1:]), (len(steps), *gate.shape[1:])
         spikes, charged = current.new_empty(shape), current.new_empty(shape)
@@ -171,7 +196,7 @@ class _FastDynamicLif(torch.autograd.Function):
         gate, spikes, charged, thresholds = ctx.saved_tensors
         from_spikes = gradients[0]
         if from_spikes is None:
-            return None, None, None, None, None
+            return None, None, None, None, None, None
         to_current = spikes.new_empty((ctx.distinct, *spikes.shape[1:]))
         to_gate = torch.zeros_like(gate)
         for rows in chunks(spikes.shape[1], spikes[0, 0].numel(), spikes.device):
@@ -181,7 +206,69 @@ class _FastDynamicLif(torch.autograd.Function):
                 params=ctx.params,
                 rule=ctx.rule,
             )
-        return to_current, to_gate if ctx.rule.dynamic else None, None, None, None
+        return to_current, to_gate if ctx.rule.dynamic else None, None, None, None, None
+
+
+class _CompiledDynamicLif(torch.autograd.Function):
+    """The same by the compiled library, which computes the membranes again instead of keeping them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        gate: Tensor,
+        steps: tuple[int, ...],
+        params: LifParameters,
+        rule: ThresholdRule,
+        keep_charged: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        current, gate = current.contiguous(), gate.contiguous()
+        spikes = current.new_empty((len(steps), *current.shape[1:]))
+        charged = torch.empty_like(spikes) if keep_charged else current.new_empty(0)
+        thresholds = current.new_full((len(steps), *gate.shape[1:]), rule.start)
+        ctx.steps, ctx.params, ctx.rule = steps, params, rule
+        places, entropy, _ = _tables(steps, current.shape[2] * current.shape[3], current.dtype)
+        _CompiledDynamicLif._call(
+            ctx,
+            "dynamic_forward",
+            current,
+            (places, current, gate, entropy, spikes, charged if keep_charged else None, thresholds),
+        )
+        ctx.save_for_backward(current, gate, thresholds)
+        ctx.mark_non_differentiable(charged, thresholds)
+        ctx.set_materialize_grads(False)
+        return spikes, charged, thresholds
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        current, gate, thresholds = ctx.saved_tensors
+        if gradients[0] is None:
+            return None, None, None, None, None, None
+        places, entropy, slope = _tables(ctx.steps, current.shape[2] * current.shape[3], current.dtype)
+        to_current, to_gate = torch.empty_like(current), torch.zeros_like(gate)
+        given = (places, current, gate, thresholds, entropy, slope, gradients[0].contiguous(), to_current, to_gate)
+        _CompiledDynamicLif._call(ctx, "dynamic_backward", current, given)
+        return to_current, to_gate if ctx.rule.dynamic else None, None, None, None, None
+
+    @staticmethod
+    def _call(ctx: Any, name: str, current: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
+        library = compiled.library_for(current)
+        assert library is not None
+        distinct, rows, channels, positions = current.shape
+        shape = (len(ctx.steps), distinct, rows, channels, positions)
+        settings = compiled.neurons(
+            ctx.params, SURROGATES.get(ctx.params.surrogate).sharpness(ctx.params.alpha), shape, ctx.rule
+        )
+        compiled.call(library, name, current.dtype, compiled.reference(settings), *map(compiled.pointer, tensors))
+
+
+@functools.lru_cache(maxsize=64)
+def _tables(steps: tuple[int, ...], neurons: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """The steps [T] int64, and H and dH/ds [N + 1] of every possible number of spikes."""
+    count = torch.arange(neurons + 1, dtype=dtype)
+    slope = (count > 0) / (count.clamp(min=1) * math.log(max(neurons, 2)))
+    return torch.tensor(steps, dtype=torch.int64), _entropy(count, neurons), slope.to(dtype)
 
 
 def _backward_chunk(
