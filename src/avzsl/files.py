@@ -54,10 +54,15 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 temporary.unlink()
 
 
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -71,9 +76,20 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
 
     # safetensors refuses shared memory; and its own way to a file reports a full disk as an error of its own kind.
     own = {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
-    data = save(own, None if metadata is None else dict(metadata))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(path, save(own, None if metadata is None else dict(metadata)))
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is the temporary one of a process that was killed while it wrote (or writes right now)."""
+    return path.name.startswith(".") and ".partial" in path.name
+
+
+def sweep(folder: Path | str) -> None:
+    """Remove what killed processes left in a folder; only for those who hold its lock."""
+    for path in Path(folder).glob(".*.partial*"):
+        if is_leftover(path):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 @contextlib.contextmanager

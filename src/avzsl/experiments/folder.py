@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.errors import DataError, OutputError, SettingError
-from avzsl.files import LOCK, read_json, write_json
+from avzsl.files import LOCK, is_leftover, read_json, sweep, write_json
 
 SETTINGS = "settings.json"
 
@@ -88,15 +87,12 @@ def claim_folder(folder: Path, record: Mapping[str, Any], *, fresh: bool, kind: 
 def tidy(folder: Path) -> None:
     """Drop what only an unfinished run needs, and what killed processes left behind."""
     shutil.rmtree(folder / "state", ignore_errors=True)
-    for path in folder.iterdir():
-        if _is_leftover(path) and path.name != LOCK:  # the lock is ours until the end
-            with contextlib.suppress(OSError):
-                path.unlink()
+    sweep(folder)
 
 
 def _is_leftover(path: Path) -> bool:
     """A temporary file or the lock of `avzsl.files`, of a process that was killed."""
-    return path.name == LOCK or (path.name.startswith(".") and ".partial" in path.name)
+    return path.name == LOCK or is_leftover(path)
 
 
 def _clear(folder: Path, kind: Kind) -> None:

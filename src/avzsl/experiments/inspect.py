@@ -19,7 +19,7 @@ from avzsl.data.splits import Benchmark
 from avzsl.data.tables import EvaluationSet
 from avzsl.errors import AvzslError, DataError
 from avzsl.experiments.thumbnails import frame_strip, spectrogram
-from avzsl.files import atomic_path, read_json, write_json, write_tensors
+from avzsl.files import read_json, write_bytes, write_json, write_tensors
 from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import load_model
 from avzsl.progress import track
@@ -171,8 +171,7 @@ def _examples(
                 continue
             if picture is not None:
                 record[part] = f"{PICTURES}/{number:02d}.{part}.jpg"
-                with atomic_path(run / record[part]) as temporary:
-                    temporary.write_bytes(picture)
+                write_bytes(run / record[part], picture)
         records.append(record)
     if not problems:
         return records, ""

@@ -35,7 +35,7 @@ from avzsl.experiments.evidence import write_evidence
 from avzsl.experiments.folder import check_folder, claim_folder, tidy
 from avzsl.experiments.result import RESULT, Result, percent, read_result, versions, write_result
 from avzsl.experiments.settings import Settings, assemble
-from avzsl.files import hash_bytes, lock_folder, read_json
+from avzsl.files import hash_bytes, lock_folder, read_json, sweep
 from avzsl.methods._base import METHODS, Method
 from avzsl.methods._checkpoint import ModelCard, save_model
 from avzsl.methods._profile import count_parameters
@@ -102,6 +102,8 @@ def run_training(
         return replace(read_result(folder), trained=False)
     with lock_folder(folder):
         claim_folder(folder, record, fresh=fresh)
+        for place in (folder, (folder / STATE).parent):
+            sweep(place)
         if (folder / RESULT).is_file():  # another process finished it just now
             return replace(read_result(folder), trained=False)
         return _train(settings, benchmark, folder, where)

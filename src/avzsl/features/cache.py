@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import stat
 from pathlib import Path
 
 import numpy as np
 
 from avzsl.errors import MediaError
-from avzsl.files import atomic_path, hash_settings
+from avzsl.files import hash_settings, sweep, write_bytes
 from avzsl.types import ClipFeatures, ExtractorIdentity
 
 
 class FeatureCache:
     """A folder of safetensors files, one per video, named by a hash of all that made them.
 
-    The hash covers the extractor's identity and the video's path, size and time of change, so an edited video or
-    another setting never meets old numbers.
+    The hash covers the extractor's identity and the video's bytes, so an edited video or another setting never meets
+    old numbers, whatever its time of change says, and a video that was moved or copied keeps its own.
 
     Args:
         folder: where the files lie; made when the first one is written.
@@ -31,19 +33,14 @@ class FeatureCache:
         """Where the features of a video lie, or would lie.
 
         Raises:
-            MediaError: the video is not there.
+            MediaError: the video is not there, or no file.
         """
         try:
-            place = video.resolve(strict=True)
-            status = place.stat()
+            content = _hash_file(video)
         except OSError as error:
             raise MediaError(f"cannot read {video}: {error.strerror or error}") from error
-        key = {
-            "path": str(place),
-            "size": status.st_size,
-            "mtime": status.st_mtime_ns,
-            "extractor": self.identity.as_dict(),
-        }
+        # The ending takes part in how a container is recognised.
+        key = {"content": content, "ending": video.suffix.lower(), "extractor": self.identity.as_dict()}
         name = hash_settings(key)[:40]
         return self.folder / name[:2] / f"{name}.safetensors"
 
@@ -58,9 +55,12 @@ class FeatureCache:
         rows = {"audio": features.audio, "visual": features.visual}
         tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in rows.items() if value is not None}
         about = {"step_seconds": features.step_seconds, "warnings": list(features.warnings)}
-        content = save(tensors, {"avzsl": json.dumps(about)})
-        with atomic_path(file) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(file, save(tensors, {"avzsl": json.dumps(about)}))
+
+    def sweep(self) -> None:
+        """Remove what killed processes left; only for those who hold the lock of the data folder."""
+        for part in self.folder.glob("??"):
+            sweep(part)
 
     def read(self, file: Path) -> ClipFeatures | None:
         """Features kept before; None when there are none, or when the file is damaged."""
@@ -77,3 +77,18 @@ class FeatureCache:
             )
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             return None
+
+
+def _hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+        raise IsADirectoryError(0, "it is a folder or a device, not a file")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

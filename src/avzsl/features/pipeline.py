@@ -33,7 +33,7 @@ class ExtractReport:
     Attributes:
         out: the benchmark folder.
         clips: videos in it.
-        cached: how many of these were taken from an earlier run.
+        cached: how many of these were extracted before, by an earlier run or as a copy of the same bytes.
         classes: names of its classes, sorted.
         splits: clips per split.
         skipped: what was left out.
@@ -143,6 +143,7 @@ def extract_dataset(
     vectors, phrases = encode_classes(sorted({item.class_name for item in items}), text_encoder)
     with replace_benchmark(out) as staging:
         cache = FeatureCache(out / CACHE_FOLDER, extractor.identity)
+        cache.sweep()
         found = _extract_all(items, _ExtractOne(extractor, cache), workers, timeout, strict, skipped)
         policy = "error" if strict else missing
         usable = _with_both_modalities(items, found, extractor, policy, skipped)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from avzsl.config import fill
 from avzsl.errors import AvzslError, DataError, ModelError, nearest_name
-from avzsl.files import atomic_path, read_json, write_json
+from avzsl.files import read_json, write_bytes, write_json
 from avzsl.methods._base import METHODS, Method
 from avzsl.types import Dimensions, ExtractorIdentity, TextVectors
 
@@ -135,8 +135,7 @@ def save_model(folder: Path, method: Method, card: ModelCard) -> None:
 
     tensors = {_WEIGHTS + name: _own(value) for name, value in method.state_dict().items()}
     data = save(tensors | {_VECTORS: _own(card.classes.vectors)})
-    with atomic_path(folder / TENSORS) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(folder / TENSORS, data)
     write_json(folder / CARD, {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **card.as_dict()})
 
 

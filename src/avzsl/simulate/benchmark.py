@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from avzsl.data.family import PUBLISHED_SIZES, find_dataset
 from avzsl.errors import DataError, SettingError, nearest_name
 from avzsl.features.benchmark import RECORD, replace_benchmark
 from avzsl.features.store import read_word_vectors, write_class_file, write_temporal_file, write_word_vectors
-from avzsl.files import write_json, write_text
+from avzsl.files import write_bytes, write_json, write_text
 from avzsl.layout import FOLDERS, SPLITS, STAGE_1_SPLITS, Layout
 from avzsl.progress import track
 from avzsl.simulate.model import STEP_SECONDS, VERSION, Floats, SimulationConfig, Simulator, seconds_of
@@ -189,7 +188,7 @@ def _copy_split(source: Layout, layout: Layout, index: ClassIndex, lists: Lists,
         pairs.append((source.split_csv(split), layout.split_csv(split)))
     for old, new in pairs:
         if old.is_file():
-            shutil.copyfile(old, new)
+            write_bytes(new, old.read_bytes())
     for split in made_up:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")

@@ -10,7 +10,7 @@ import torch
 
 from avzsl.errors import DataError
 from avzsl.features.store.unpickle import check_spread, read_npy
-from avzsl.files import atomic_path
+from avzsl.files import write_bytes
 from avzsl.types import TextVectors
 
 # Names of encoders that only exist as a file of vectors start with this.
@@ -29,9 +29,7 @@ def write_word_vectors(path: Path, vectors: TextVectors) -> None:
     _check(Path(path), vectors)
     # One entry only: safetensors does not keep the order of several, and equal vectors shall give equal files.
     about = json.dumps({"names": list(vectors.names), "encoder": vectors.encoder}, ensure_ascii=False)
-    content = save({"vectors": vectors.vectors.to(torch.float32).contiguous()}, {"avzsl": about})
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(path, save({"vectors": vectors.vectors.to(torch.float32).contiguous()}, {"avzsl": about}))
 
 
 def read_word_vectors(path: Path) -> TextVectors:
