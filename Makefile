@@ -42,6 +42,10 @@ test: $(VENV)/.tests lint  ## linters, types and the fast tests
 test-all: $(VENV)/.tests lint  ## the same with the slow tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS)
 
+# BENCH="--quick" or BENCH="--only lif,steps"; needs the oracles, which are among what is compared.
+bench: $(VENV)/.tests  ## measure speed beside other libraries and beside the machine's own rates, into runs/bench
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 lint: $(VENV)/.tests  ## ruff and mypy only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,4 +58,4 @@ format: $(VENV)/.tests  ## let ruff put the code in order
 clean:  ## remove the environment and caches (runs/ stays)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo test test-all lint format clean
+.PHONY: help setup demo test test-all bench lint format clean
