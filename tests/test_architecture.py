@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "avzsl"
-ROOT_FILES = {"errors", "types", "registry", "config", "layout", "files", "progress", "stop"}
+ROOT_FILES = {"errors", "types", "registry", "config", "layout", "files", "progress", "stop", "isolation"}
 EVERYTHING = {
     "media", "nn", "losses", "decision", "world", "features", "data", "methods",
     "training", "evaluation", "experiments", "predict", "report", "simulate", "api", "cli",
@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": set(),
     "progress": set(),
     "stop": set(),
+    "isolation": set(),
     "media": set(),
     "nn": set(),
     "losses": {"nn"},

@@ -21,6 +21,7 @@ from avzsl.data.splits import Benchmark, load_benchmark
 from avzsl.experiments.evaluate import Reevaluation, evaluate_run
 from avzsl.experiments.result import Result, read_result
 from avzsl.experiments.run import choose_device, run_training
+from avzsl.experiments.spikes import SpikeSurvey, survey_spikes
 from avzsl.methods._checkpoint import ModelCard, load_card
 from avzsl.methods._own import use as use
 from avzsl.predict.predictor import Prediction, Predictor
@@ -52,16 +53,24 @@ class Run:
         """What the model was trained on."""
         return load_card(self.folder)
 
-    def evaluate(self, data: Benchmark | Path | str, *, trust: bool = False) -> Reevaluation:
-        """Judge the model on the test set of a benchmark folder (or a loaded one's folder), with its stored bias."""
-        return evaluate_run(
-            self.folder, data.root if isinstance(data, Benchmark) else data, device=self.device, trust=trust
+    def evaluate(self, data: Benchmark | Path | str, *, trust: bool = False, trusted: bool = False) -> Reevaluation:
+        """Judge the model on the test set of a benchmark folder (or a loaded one's folder), with its stored bias.
+
+        `trust` and `trusted` as in `load`.
+        """
+        folder = data.root if isinstance(data, Benchmark) else data
+        return evaluate_run(self.folder, folder, device=self.device, trust=trust, trusted=trusted)
+
+    def spikes(self, data: Benchmark | Path | str, **options: Any) -> SpikeSurvey:
+        """Count spikes, synaptic operations and energy on the test set; `options` are those of `survey_spikes`."""
+        return survey_spikes(
+            self.folder, data.root if isinstance(data, Benchmark) else data, device=self.device, **options
         )
 
     def predict(
         self, videos: Sequence[Path | str] | Path | str, classes: Sequence[str] | None = None, **options: Any
     ) -> list[Prediction]:
-        """Name videos; `options` are those of `Predictor.predict` (k, unseen_only, bias, workers, timeout)."""
+        """Name videos; `options` are those of `Predictor.predict` (k, unseen_only, bias, workers, timeout, trusted)."""
         return self.predictor.predict(videos, classes, **options)
 
 
@@ -73,9 +82,16 @@ def load(
     mode: str = "clean",
     trust: bool = False,
     max_segments: int | None = None,
+    trusted: bool = False,
 ) -> Benchmark:
-    """Load a benchmark folder; see `avzsl.data.splits.load_benchmark`."""
-    return load_benchmark(data, family=family, temporal=temporal, mode=mode, trust=trust, max_segments=max_segments)
+    """Load a benchmark folder; see `avzsl.data.splits.load_benchmark`.
+
+    Two kinds of trust: `trust` reads public pickles, `trusted` opens feature files in this process, without limits on
+    time and memory.
+    """
+    return load_benchmark(
+        data, family=family, temporal=temporal, mode=mode, trust=trust, max_segments=max_segments, trusted=trusted
+    )
 
 
 def fit(
@@ -87,6 +103,7 @@ def fit(
     seed: int = 42,
     device: str = "auto",
     fresh: bool = False,
+    trusted: bool = False,
     **settings: Any,
 ) -> Run:
     """Train a method in two stages and judge it once.
@@ -99,6 +116,7 @@ def fit(
         seed: of everything random.
         device: `"auto"`, `"cpu"` or `"cuda"`.
         fresh: forget what is in `out`.
+        trusted: open feature files in this process, which is faster; a damaged one may then hang or crash it.
         settings: any setting by name (`epochs=5`, `mode="reference"`, `family="cls"`); where two sections have the
             name, write `**{"train.epochs": 5}`.
 
@@ -133,6 +151,7 @@ def fit(
         seed=seed,
         device=device,
         fresh=fresh,
+        trusted=trusted,
     )
     return Run(folder, result, device, temporary)
 

@@ -7,14 +7,37 @@ traceback; a Python caller catches `AvzslError` or one of its kinds.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 # A longer list of names would bury the message.
 _LONGEST = 400
+# Characters of a whole message; what a file brings into it, such as a name, may have millions.
+_MESSAGE = 2000
+# Marks that turn the direction of a line around.
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class AvzslError(Exception):
     """Base class of every error that this package raises on purpose."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(one_line(a) if isinstance(a, str) else a for a in args))
+
+
+def one_line(text: str) -> str:
+    """A message as one line of bearable length that any terminal can show.
+
+    Parts of it may come from a file: control characters become spaces, halves of characters are spelt out, and of a
+    very long text beginning and end remain.
+    """
+    if len(text) > _MESSAGE:
+        text = f"{text[: _MESSAGE // 2]} [...] {text[-_MESSAGE // 4 :]}"
+    if text.isprintable():
+        return text
+    odd = ("Cc", "Zl", "Zp")  # control characters, separators of lines and paragraphs
+    plain = "".join(" " if unicodedata.category(c) in odd or c in _TURNS else c for c in text)
+    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class SettingError(AvzslError):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from avzsl.cli._options import Device, Json, Quiet, Trust
+from avzsl.cli._options import Device, Json, Quiet, Trust, Trusted
 from avzsl.cli._output import print_json, print_table
 from avzsl.cli._progress import show_progress
 
@@ -33,6 +33,7 @@ def benchmark(
     device: Device = "auto",
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is in the folder and start over.")] = False,
     trust: Trust = False,
+    trusted: Trusted = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,6 +55,7 @@ def benchmark(
     request = Request(
         data=tuple(data), methods=_names(methods), seeds=_seeds(seeds), preset=preset,
         assignments=tuple(settings or ()), mode=mode, family=family, device=device, jobs=jobs, trust=trust,
+        trusted=trusted,
     )  # fmt: skip
     with show_progress(quiet=quiet):
         record = run_benchmark(request, out, fresh=fresh)

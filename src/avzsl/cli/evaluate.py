@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from avzsl.cli._options import Data, Device, Json, Run, Trust
+from avzsl.cli._options import Data, Device, Json, Run, Trust, Trusted
 from avzsl.cli._output import print_json, print_scores
 
 
-def evaluate(run: Run, data: Data, device: Device = "auto", trust: Trust = False, json: Json = False) -> None:
+def evaluate(
+    run: Run, data: Data, device: Device = "auto", trust: Trust = False, trusted: Trusted = False, json: Json = False
+) -> None:
     """Judge a stored model on a benchmark folder.
 
     It is judged on the test set with the bias stored in the run.
@@ -22,7 +24,7 @@ def evaluate(run: Run, data: Data, device: Device = "auto", trust: Trust = False
     """
     from avzsl.experiments.evaluate import evaluate_run
 
-    found = evaluate_run(run, data, device=device, trust=trust)
+    found = evaluate_run(run, data, device=device, trust=trust, trusted=trusted)
     if json:
         print_json(asdict(found))
         return

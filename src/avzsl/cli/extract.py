@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from avzsl.cli._options import Json, Quiet
+from avzsl.cli._options import Json, Quiet, Trusted
 from avzsl.cli._output import print_json, print_next
 from avzsl.cli._progress import show_progress
 
@@ -30,10 +30,11 @@ def extract(
     ] = None,
     missing: Annotated[str, typer.Option(help="A video without sound: skip, error or silence.")] = "skip",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first video that cannot be used.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes that read videos; 0 = this one, without a time limit.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that read videos; 0 = this one, without limits.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds one video may take.")] = 300.0,
     family: Annotated[str | None, typer.Option(help="Name of the feature family; the extractor's when absent.")] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of splits.")] = 0,
+    trusted: Trusted = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,6 +62,7 @@ def extract(
             text_encoder=create_text_encoder(text),
             workers=workers,
             timeout=timeout,
+            trusted=trusted,
             strict=strict,
             missing=missing,
             unseen=kept,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avzsl.cli._options import Device, Json, Quiet, Run
+from avzsl.cli._options import Device, Json, Quiet, Run, Trusted
 from avzsl.cli._output import print_json
 from avzsl.cli._progress import show_progress
 
@@ -31,8 +31,9 @@ def predict(
     bias: Annotated[float | None, typer.Option(help="Taken off seen classes; the validated one when absent.")] = None,
     top_k: Annotated[int, typer.Option(help="Guesses per video.")] = 5,
     vectors: Annotated[Path | None, typer.Option(help="Word-vector file, for models trained on such a file.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that read videos; 0 = this one, without a time limit.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that read videos; 0 = this one, without limits.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds one video may take.")] = 120.0,
+    trusted: Trusted = False,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
@@ -59,7 +60,14 @@ def predict(
     predictor = Predictor.open(run, device=choose_device(device), vectors=vectors)
     with show_progress(quiet=quiet):
         found = predictor.predict(
-            videos, names, k=top_k, unseen_only=unseen_only, bias=bias, workers=workers, timeout=timeout
+            videos,
+            names,
+            k=top_k,
+            unseen_only=unseen_only,
+            bias=bias,
+            workers=workers,
+            timeout=timeout,
+            trusted=trusted,
         )
     if json:
         print_json([prediction.as_dict() for prediction in found])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Pictures per second and their side in pixels: enough for a strip of thumbnails.
 _FRAMES, _SIDE, _AUDIO = 4.0, 96, 16000
+# Seconds, and bytes of memory, that reading one video may take.
+_PATIENCE, _MEMORY = 120.0, 8 * 1024**3
 
 
 def report(
@@ -73,16 +75,18 @@ def _readers(videos: Path) -> tuple[Callable[[str], Any], Callable[[str], Any]]:
 
     from avzsl.errors import MediaError
     from avzsl.features.catalog import list_videos
-    from avzsl.media.decode import read_clip
+    from avzsl.isolation import Helper, allowance
 
     paths = {item.name: item.path for item in list_videos(videos)}
+    # In a child: it is the same videos that extraction reads in one.
+    helper = Helper(_read_clip, trouble=MediaError)
 
     @lru_cache(maxsize=2)
     def read(name: str) -> Any:
         if name not in paths:
             return None
         try:
-            return read_clip(paths[name], frame_rate=_FRAMES, size=_SIDE, audio_rate=_AUDIO)
+            return helper(paths[name], timeout=_PATIENCE, memory=allowance(_MEMORY))
         except MediaError:
             return None
 
@@ -95,3 +99,9 @@ def _readers(videos: Path) -> tuple[Callable[[str], Any], Callable[[str], Any]]:
         return None if clip is None or clip.audio is None else (clip.audio, clip.audio_rate)
 
     return frames, sound
+
+
+def _read_clip(path: Path) -> Any:
+    from avzsl.media.decode import read_clip
+
+    return read_clip(path, frame_rate=_FRAMES, size=_SIDE, audio_rate=_AUDIO)

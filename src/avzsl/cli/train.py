@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avzsl.cli._options import Data, Device, Json, Quiet, Trust
+from avzsl.cli._options import Data, Device, Json, Quiet, Trust, Trusted
 from avzsl.cli._output import print_json, print_next, print_scores
 from avzsl.cli._progress import show_progress
 
@@ -34,6 +34,7 @@ def train(
     device: Device = "auto",
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is in the run folder and start over.")] = False,
     trust: Trust = False,
+    trusted: Trusted = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,7 +58,7 @@ def train(
     with show_progress(quiet=quiet):
         result = run_training(
             data, method, out=out, preset=preset, assignments=settings or (), options=options, seed=seed, device=device,
-            fresh=fresh,
+            fresh=fresh, trusted=trusted,
         )  # fmt: skip
     if json:
         print_json(result.as_dict() | {"run": str(out), "trained": result.trained})

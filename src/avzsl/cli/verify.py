@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avzsl.cli._options import Json, Quiet, Trust
+from avzsl.cli._options import Json, Quiet, Trust, Trusted
 from avzsl.cli._output import print_json, print_table
 from avzsl.cli._progress import show_progress
 
@@ -30,6 +30,7 @@ def verify(
         str | None, typer.Option(help="The only feature family to check; all that are there when absent.")
     ] = None,
     trust: Trust = False,
+    trusted: Trusted = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,7 +48,7 @@ def verify(
     from avzsl.data.verify import verify_benchmark
 
     with show_progress(quiet=quiet):
-        found = verify_benchmark(data, family=family, trust=trust)
+        found = verify_benchmark(data, family=family, trust=trust, trusted=trusted)
     print_json(found.as_dict()) if json else _show(found)
     if found.of("error"):
         raise typer.Exit(1)

@@ -15,7 +15,7 @@ from torch import Tensor
 from avzsl.data.classes import ClassIndex
 from avzsl.data.tables import Ragged, average_segments
 from avzsl.errors import DataError
-from avzsl.features.store import check_same_clips, read_class_file, read_temporal_file, read_temporal_pickle
+from avzsl.features.store import FeatureReader, check_same_clips, read_temporal_pickle
 from avzsl.layout import FEATURE_SUFFIX, FOLDERS, Layout, class_of_file
 from avzsl.types import ExtractorIdentity
 
@@ -28,11 +28,13 @@ class Reading:
     """How feature files are read.
 
     Attributes:
+        files: opens them, in a child process or here.
         temporal: one row per segment instead of one per clip.
         trust: read pickles.
         max_segments: longest clip after averaging neighbouring segments; None = as stored.
     """
 
+    files: FeatureReader
     temporal: bool = False
     trust: bool = False
     max_segments: int | None = None
@@ -207,10 +209,10 @@ def read_file(path: Path, reading: Reading) -> tuple[Ragged, tuple[str, ...], Ex
         DataError: the file is missing, damaged, holds NaN or infinity, or is a pickle that nobody trusts.
     """
     if not reading.temporal:
-        file = read_class_file(path)
+        file = reading.files.averaged(path)
         return Ragged(torch.from_numpy(file.data)), file.names, file.identity
     pickled = path.suffix in PICKLES
-    clips = read_temporal_pickle(path, trust=reading.trust) if pickled else read_temporal_file(path)
+    clips = read_temporal_pickle(path, trust=reading.trust) if pickled else reading.files.temporal(path)
     return Ragged(torch.from_numpy(clips.data), torch.from_numpy(clips.offsets)), clips.names, clips.identity
 
 

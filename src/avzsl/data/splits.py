@@ -15,6 +15,7 @@ from avzsl.data.family import choose_layouts, find_dataset
 from avzsl.data.reading import Collected, Reading, read_split, require_folders
 from avzsl.data.tables import EvaluationSet, FeatureTable, Pool
 from avzsl.errors import DataError, SettingError, nearest_name
+from avzsl.features.store import FeatureReader
 from avzsl.layout import Layout
 from avzsl.types import Dimensions, ExtractorIdentity, TextVectors
 
@@ -123,8 +124,12 @@ def load_benchmark(
     text_lookup: str | None = None,
     trust: bool = False,
     max_segments: int | None = None,
+    trusted: bool = False,
 ) -> Benchmark:
     """Load a benchmark folder as the field distributes it, or as this package writes it.
+
+    Feature files are opened in a child process with limits on time and memory, because damage makes the HDF5 library
+    hang or crash.
 
     Args:
         root: the dataset folder, or its parent when that holds exactly one.
@@ -135,6 +140,7 @@ def load_benchmark(
         text_lookup: `"by_id"` or `"by_set_order"` (P2); None = by mode.
         trust: read temporal features from the public pickles (with an unpickler that runs no code).
         max_segments: average clips of more segments down to this many.
+        trusted: the files are known to be sound; open them in this process, which is faster.
 
     Raises:
         DataError: something is missing, damaged or contradicts something else.
@@ -147,14 +153,15 @@ def load_benchmark(
     if max_segments is not None and (max_segments < 1 or not temporal):
         way_on = "ask for temporal features too" if max_segments >= 1 else "it must be at least 1"
         raise SettingError(f"max_segments is {max_segments}; {way_on}")
-    reading = Reading(temporal, trust, max_segments)
     dataset = find_dataset(Path(root))
     index = read_class_index(dataset)
-    layout, folder = choose_layouts(dataset, family, index, reading)
-    require_folders(folder, _ORDER, reading)
-    classes = read_split_classes(layout, index)
-    text = read_text_vectors((folder, layout), index, classes.used, text_assignment)
-    collected, splits = _read_splits(folder, index, classes, reading)
+    with FeatureReader(trusted=trusted) as files:
+        reading = Reading(files, temporal, trust, max_segments)
+        layout, folder = choose_layouts(dataset, family, index, reading)
+        require_folders(folder, _ORDER, reading)
+        classes = read_split_classes(layout, index)
+        text = read_text_vectors((folder, layout), index, classes.used, text_assignment)
+        collected, splits = _read_splits(folder, index, classes, reading)
     columns = {number: column for column, number in enumerate(classes.used)}
     block_sizes = torch.tensor([len(names) for names in collected.names])
     labels = torch.tensor([columns[number] for number in collected.class_ids]).repeat_interleave(block_sizes)

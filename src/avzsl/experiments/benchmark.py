@@ -54,6 +54,7 @@ class Request:
         device: `"auto"`, `"cpu"` or `"cuda"`.
         jobs: processes.
         trust: read temporal features from public pickles.
+        trusted: open feature files without a child process; as in `load_benchmark`.
     """
 
     data: tuple[Path, ...]
@@ -66,6 +67,7 @@ class Request:
     device: str = "auto"
     jobs: int = 1
     trust: bool = False
+    trusted: bool = False
 
     def __post_init__(self) -> None:
         if not self.data or not self.seeds or not self.methods:
@@ -116,7 +118,7 @@ def run_benchmark(request: Request, out: Path | str, *, fresh: bool = False) -> 
         OutputError: the folder cannot be written to.
         Interrupted: a stop was asked for; finished cells are stored and ranked, a cell under way is saved.
     """
-    folder, load = Path(out), Loader()
+    folder, load = Path(out), Loader(trusted=request.trusted)
     device = choose_device(request.device).type
     names = request.names
     check_preset(names, request.preset)

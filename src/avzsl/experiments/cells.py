@@ -77,9 +77,14 @@ class Outcome:
 
 
 class Loader:
-    """Loads benchmark folders and keeps the last two: most cells train on the same features."""
+    """Loads benchmark folders and keeps the last two: most cells train on the same features.
 
-    def __init__(self) -> None:
+    Args:
+        trusted: as in `load_benchmark`.
+    """
+
+    def __init__(self, *, trusted: bool = False) -> None:
+        self.trusted = trusted
         self._kept: dict[str, Benchmark] = {}
 
     def __call__(self, settings: Settings, data: Path) -> Benchmark:
@@ -91,7 +96,7 @@ class Loader:
         wanted = plain(settings.data) | {"audio_columns": 0, "visual_columns": 0}
         key = json.dumps([str(data), settings.protocol.mode, wanted])
         if key not in self._kept:
-            loaded = load_for(settings, data)
+            loaded = load_for(settings, data, trusted=self.trusted)
             while len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = loaded

@@ -50,7 +50,7 @@ class Reevaluation:
     clips: int
 
 
-def load_as_trained(card: ModelCard, data: Path | str, *, trust: bool = False) -> Benchmark:
+def load_as_trained(card: ModelCard, data: Path | str, *, trust: bool = False, trusted: bool = False) -> Benchmark:
     """Load a benchmark folder in the form a model was trained on: family, segments, text vectors.
 
     Raises:
@@ -65,6 +65,7 @@ def load_as_trained(card: ModelCard, data: Path | str, *, trust: bool = False) -
         text_lookup="by_set_order" if card.quirks.get("text_by_set_order") else "by_id",
         trust=trust,
         max_segments=card.max_segments,
+        trusted=trusted,
     )
 
 
@@ -77,28 +78,36 @@ class Opened(NamedTuple):
     test: EvaluationSet
 
 
-def open_with_test_set(run: Path | str, data: Path | str, *, device: torch.device, trust: bool = False) -> Opened:
+def open_with_test_set(
+    run: Path | str, data: Path | str, *, device: torch.device, trust: bool = False, trusted: bool = False
+) -> Opened:
     """Load the model of a run and the test set of a benchmark folder, which must fit each other.
+
+    `trust` and `trusted` as in `load_benchmark`.
 
     Raises:
         ModelError: no model there; or features, text vectors or classes that it cannot judge.
         DataError: the benchmark is damaged.
     """
     method, card = load_model(Path(run), device)
-    benchmark = load_as_trained(card, data, trust=trust)
+    benchmark = load_as_trained(card, data, trust=trust, trusted=trusted)
     _check_fits(card, benchmark)
     return Opened(method, card, benchmark, _with_seen_of(card, benchmark.evaluation(2)))
 
 
-def evaluate_run(run: Path | str, data: Path | str, *, device: str = "auto", trust: bool = False) -> Reevaluation:
+def evaluate_run(
+    run: Path | str, data: Path | str, *, device: str = "auto", trust: bool = False, trusted: bool = False
+) -> Reevaluation:
     """Judge the model of a run on the test set of a benchmark folder, with the bias stored in it.
+
+    `trust` and `trusted` as in `load_benchmark`.
 
     Raises:
         ModelError: no model there; or features, text vectors or classes that it cannot judge.
         DataError: the benchmark is damaged.
     """
     where = choose_device(device)
-    method, card, benchmark, test = open_with_test_set(run, data, device=where, trust=trust)
+    method, card, benchmark, test = open_with_test_set(run, data, device=where, trust=trust, trusted=trusted)
     scores = score_evaluation_set(method, test, device=where)
     gzsl = judge(scores, test.labels, test.seen, card.bias)
     return Reevaluation(

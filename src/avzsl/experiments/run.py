@@ -60,6 +60,7 @@ def run_training(
     device: str = "auto",
     fresh: bool = False,
     load: Callable[[Settings, Path], Benchmark] | None = None,
+    trusted: bool = False,
 ) -> Result:
     """Train, evaluate and store everything in a run folder; continue or report what is there already.
 
@@ -75,6 +76,7 @@ def run_training(
         fresh: forget what is in the folder.
         load: gives the data as the settings want them, for callers that train on the same data again and again; None =
             read them.
+        trusted: open feature files in this process, without limits on time and memory; ignored with `load`.
 
     Raises:
         SettingError: unknown or contradictory settings, or a folder of another run.
@@ -85,7 +87,7 @@ def run_training(
     settings = assemble(method, preset=preset, assignments=assignments, options=options, seed=seed)
     where, folder = choose_device(device), Path(out)
     check_folder(folder, fresh=fresh)
-    benchmark = (load or load_for)(settings, Path(data))
+    benchmark = (load or partial(load_for, trusted=trusted))(settings, Path(data))
     check_columns(settings, benchmark)
     _check_method(settings, benchmark)
     is_simulated(benchmark)  # a damaged record should show before the training, not after it
@@ -124,8 +126,8 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def load_for(settings: Settings, data: Path) -> Benchmark:
-    """Load the benchmark as the settings say."""
+def load_for(settings: Settings, data: Path, *, trusted: bool = False) -> Benchmark:
+    """Load the benchmark as the settings say; `trusted` as in `load_benchmark`."""
     config = settings.data
     return load_benchmark(
         data,
@@ -136,6 +138,7 @@ def load_for(settings: Settings, data: Path) -> Benchmark:
         text_lookup=config.text_lookup,
         trust=config.trust,
         max_segments=config.max_segments,
+        trusted=trusted,
     )
 
 

@@ -36,10 +36,12 @@ def run_cells(cells: Sequence[Cell], jobs: int, load: Loader) -> Iterator[tuple[
     import torch
 
     load.forget()  # the workers load for themselves
-    yield from run_parallel(cells, jobs, max(1, torch.get_num_threads() // jobs))
+    yield from run_parallel(cells, jobs, max(1, torch.get_num_threads() // jobs), trusted=load.trusted)
 
 
-def run_parallel(cells: Sequence[Cell], jobs: int, threads: int) -> Iterator[tuple[Cell, Outcome]]:
+def run_parallel(
+    cells: Sequence[Cell], jobs: int, threads: int, *, trusted: bool = False
+) -> Iterator[tuple[Cell, Outcome]]:
     """Yield every cell with its outcome, in the order in which they end.
 
     When the caller stops (an exception, or it asks for no more), the workers are told to save and end.
@@ -48,6 +50,7 @@ def run_parallel(cells: Sequence[Cell], jobs: int, threads: int) -> Iterator[tup
         cells: what to run.
         jobs: number of processes.
         threads: that PyTorch may use in each.
+        trusted: as in `load_benchmark`.
 
     Raises:
         AvzslError: workers cannot start.
@@ -57,7 +60,7 @@ def run_parallel(cells: Sequence[Cell], jobs: int, threads: int) -> Iterator[tup
     try:
         while waiting or any(worker.cell is not None for worker in workers):
             while waiting and len(workers) < jobs:
-                workers.append(_Worker(threads))
+                workers.append(_Worker(threads, trusted))
             for worker in workers:
                 if worker.cell is None and waiting:
                     worker.give(waiting.popleft())
@@ -91,11 +94,11 @@ def run_parallel(cells: Sequence[Cell], jobs: int, threads: int) -> Iterator[tup
 class _Worker:
     """One process and the cell it works on."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, trusted: bool) -> None:
         # A fresh interpreter: a fork would copy locks that PyTorch's or the progress bars' threads hold.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, used(), threads), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, used(), threads, trusted), daemon=True)
         self.process.start()
         theirs.close()
         self.cell: Cell | None = None
@@ -146,7 +149,7 @@ def _due(workers: Sequence[_Worker]) -> list[_Worker]:
     return [busy[pipe] for pipe in multiprocessing.connection.wait(list(busy))]
 
 
-def _serve(pipe: Any, places: Sequence[str], threads: int) -> None:
+def _serve(pipe: Any, places: Sequence[str], threads: int, trusted: bool) -> None:
     """Life of a worker: run cells until the pipe closes."""
     import torch
 
@@ -163,7 +166,7 @@ def _serve(pipe: Any, places: Sequence[str], threads: int) -> None:
         except AvzslError as error:
             pipe.send(str(error))
             return
-        load = Loader()
+        load = Loader(trusted=trusted)
         pipe.send(_READY)
         while True:
             cell = pipe.recv()

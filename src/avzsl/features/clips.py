@@ -8,25 +8,36 @@ from pathlib import Path
 from avzsl.errors import DataError, MediaError
 from avzsl.features._base import Extractor
 from avzsl.features.catalog import MEDIA_SUFFIXES
+from avzsl.isolation import allowance, run_isolated
 from avzsl.progress import track
 from avzsl.types import ClipFeatures
 
+# Bytes that the extraction of one video may ask for; decoded pictures alone may take 4 GiB.
+_MEMORY = 8 * 1024**3
+
 
 def extract_clips(
-    paths: Sequence[Path], extractor: Extractor, *, workers: int = 0, timeout: float = 120.0
+    paths: Sequence[Path], extractor: Extractor, *, workers: int = 1, timeout: float = 120.0, trusted: bool = False
 ) -> Iterator[tuple[Path, ClipFeatures | MediaError]]:
     """Yield every path with its features, or with the reason why there are none, in the order given.
 
     Args:
         paths: media files.
         extractor: makes the rows.
-        workers: child processes; 0 works in this one, without a time limit.
+        workers: child processes; 0 works in this one, without limits.
         timeout: seconds one file may take.
+        trusted: the files are known to be sound: no limit on memory, and no child process for one worker.
     """
-    from avzsl.media.isolate import run_isolated
-
-    outcomes = run_isolated(extractor.extract, paths, workers=workers, timeout=timeout)
+    workers, memory = video_limits(workers, trusted)
+    outcomes = run_isolated(extractor.extract, paths, workers=workers, timeout=timeout, memory=memory)
     return track(outcomes, "reading videos", len(paths))
+
+
+def video_limits(workers: int, trusted: bool) -> tuple[int, int | None]:
+    """Child processes to use, and bytes of memory that each may ask for."""
+    if trusted:
+        return (0 if workers == 1 else workers), None
+    return workers, allowance(_MEMORY)
 
 
 def media_files(paths: Sequence[Path]) -> list[Path]:

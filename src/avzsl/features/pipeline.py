@@ -17,7 +17,9 @@ from avzsl.features.assignment import assign_splits, check_splits, split_classes
 from avzsl.features.benchmark import Contents, Extracted, replace_benchmark, write_benchmark
 from avzsl.features.cache import FeatureCache
 from avzsl.features.catalog import Skipped, VideoItem, list_videos
+from avzsl.features.clips import video_limits
 from avzsl.features.text import TextEncoder, phrase
+from avzsl.isolation import run_isolated
 from avzsl.layout import SPLITS, STAGE_1_SPLITS, Layout
 from avzsl.progress import task
 from avzsl.types import ClipFeatures, TextVectors
@@ -96,8 +98,9 @@ def extract_dataset(
     *,
     extractor: Extractor,
     text_encoder: TextEncoder,
-    workers: int = 0,
+    workers: int = 1,
     timeout: float = 300.0,
+    trusted: bool = False,
     strict: bool = False,
     missing: str = "skip",
     unseen: Sequence[str] | None = None,
@@ -114,8 +117,9 @@ def extract_dataset(
         out: benchmark folder; its name becomes the data set's.
         extractor: makes the rows.
         text_encoder: makes the class vectors.
-        workers: child processes; 0 works in this one, without a time limit.
+        workers: child processes; 0 works in this one, without limits.
         timeout: seconds one video may take.
+        trusted: the videos are known to be sound: no limit on memory, and no child process for one worker.
         strict: stop at the first video that cannot be used, instead of leaving it out.
         missing: what to do with a video that lacks sound: `"skip"` it, stop with an `"error"`, or hear `"silence"`.
             A video without picture is skipped, or an error.
@@ -144,7 +148,9 @@ def extract_dataset(
     with replace_benchmark(out) as staging:
         cache = FeatureCache(out / CACHE_FOLDER, extractor.identity)
         cache.sweep()
-        found = _extract_all(items, _ExtractOne(extractor, cache), workers, timeout, strict, skipped)
+        found = _extract_all(
+            items, _ExtractOne(extractor, cache), video_limits(workers, trusted), timeout, strict, skipped
+        )
         policy = "error" if strict else missing
         usable = _with_both_modalities(items, found, extractor, policy, skipped)
         _check_what_is_left([entry.item for entry in usable], skipped)
@@ -211,16 +217,15 @@ def encode_classes(names: Sequence[str], encoder: TextEncoder) -> tuple[TextVect
 def _extract_all(
     items: Sequence[VideoItem],
     extract: _ExtractOne,
-    workers: int,
+    limits: tuple[int, int | None],
     timeout: float,
     strict: bool,
     skipped: list[Skipped],
 ) -> dict[str, _Found]:
-    from avzsl.media.isolate import run_isolated
-
     found: dict[str, _Found] = {}
     with task("extracting features", len(items)) as running:
-        for item, result in run_isolated(extract, items, workers=workers, timeout=timeout):
+        workers, memory = limits
+        for item, result in run_isolated(extract, items, workers=workers, timeout=timeout, memory=memory):
             if isinstance(result, MediaError):
                 if strict:
                     raise result

@@ -144,8 +144,9 @@ class Predictor:
         k: int = 5,
         unseen_only: bool = False,
         bias: float | None = None,
-        workers: int = 0,
+        workers: int = 1,
         timeout: float = 120.0,
+        trusted: bool = False,
     ) -> list[Prediction]:
         """Name the class of every file; a broken file is reported in its prediction and the others go on.
 
@@ -155,8 +156,9 @@ class Predictor:
             k: how many guesses per file.
             unseen_only: choose among classes it was not trained on.
             bias: taken off the scores of seen classes; None = the one chosen on validation data.
-            workers: child processes that read the files; 0 reads them in this process, without a time limit.
+            workers: child processes that read the files; 0 reads them in this process, without limits.
             timeout: seconds one file may take.
+            trusted: the files are known to be sound: no limit on memory, and no child process for one worker.
 
         Raises:
             SettingError: an argument is wrong.
@@ -167,7 +169,7 @@ class Predictor:
         files = media_files([Path(path) for path in given])
         chosen = self.candidates(classes, unseen_only=unseen_only)
         self._check(k, bias)
-        outcomes = extract_clips(files, self.extractor, workers=workers, timeout=timeout)
+        outcomes = extract_clips(files, self.extractor, workers=workers, timeout=timeout, trusted=trusted)
         scorer = self._scorer(chosen)
         return [
             Prediction(path, error=str(outcome))

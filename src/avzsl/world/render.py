@@ -16,8 +16,8 @@ import numpy as np
 from avzsl import progress
 from avzsl.errors import DataError, OutputError, SettingError
 from avzsl.files import lock_folder, read_json, write_json, write_text
+from avzsl.isolation import run_isolated
 from avzsl.media.encode import write_clip
-from avzsl.media.isolate import run_isolated
 from avzsl.world.picture import draw_frames
 from avzsl.world.scenes import PARTS, Look, SceneClass, Sound, choose_classes
 from avzsl.world.sound import play

@@ -11,9 +11,9 @@ from avzsl.data.family import find_dataset
 from avzsl.data.verify.class_names import check_class_csv, check_class_names
 from avzsl.data.verify.families import Dataset, FamilyFacts, check_family
 from avzsl.data.verify.findings import SEVERITIES, Finding, Findings
-from avzsl.data.verify.folders import check_folders, families_of, feature_files
-from avzsl.data.verify.guard import dangerous_files
+from avzsl.data.verify.folders import check_folders, families_of
 from avzsl.errors import DataError
+from avzsl.features.store import FeatureReader
 from avzsl.files import read_json
 from avzsl.types import SIMULATED
 
@@ -54,7 +54,9 @@ class Verification:
         }  # fmt: skip
 
 
-def verify_benchmark(root: Path | str, *, family: str | None = None, trust: bool = False) -> Verification:
+def verify_benchmark(
+    root: Path | str, *, family: str | None = None, trust: bool = False, trusted: bool = False
+) -> Verification:
     """Check a benchmark folder: lists, word vectors, and every feature file of every family.
 
     Damaged files are findings and the rest is checked all the same. Features are read one file after the other; only
@@ -64,6 +66,7 @@ def verify_benchmark(root: Path | str, *, family: str | None = None, trust: bool
         root: the dataset folder, or its parent when that holds exactly one.
         family: the only feature family to look at; None = all that are there.
         trust: read temporal features from the public pickles (with an unpickler that runs no code).
+        trusted: open feature files in this process, which is faster; a damaged one may then hang or crash it.
 
     Raises:
         DataError: there is no such folder, or no benchmark in it.
@@ -73,9 +76,21 @@ def verify_benchmark(root: Path | str, *, family: str | None = None, trust: bool
     check_folders(layout, findings)
     index = check_class_names(layout, findings)
     keys = check_class_csv(layout, index, findings)
-    dataset = Dataset(layout, index, keys, sound=findings.errors == 0, record=_read_record(layout.root, findings))
-    with_features, with_lists = families_of(layout)
-    dataset.dangerous = dangerous_files(feature_files(layout, with_features if family is None else (family,)))
+    record, sound = _read_record(layout.root, findings), findings.errors == 0
+    with FeatureReader(trusted=trusted) as files:
+        dataset = Dataset(layout, index, keys, sound=sound, record=record, files=files)
+        facts, wanted = _check_families(dataset, family, trust, findings)
+    if not wanted:
+        what = "there is neither a folder of split files nor one of features"
+        findings.add("error", "missing-folder", layout.class_split_dir, what, "download or write the class split again")
+    return Verification(layout.root, layout.stem, _simulated(dataset.record, facts), tuple(facts), findings.sorted())
+
+
+def _check_families(
+    dataset: Dataset, family: str | None, trust: bool, findings: Findings
+) -> tuple[list[FamilyFacts], tuple[str, ...]]:
+    """What was found about each family, and which were wanted."""
+    with_features, with_lists = families_of(dataset.layout)
     wanted = (*with_features, *with_lists) if family is None else (family,)
     facts: list[FamilyFacts] = []
     for name in wanted:
@@ -86,10 +101,7 @@ def verify_benchmark(root: Path | str, *, family: str | None = None, trust: bool
         elif name not in [known.family for known in facts]:  # a swapped folder may have shown to be of this family
             severity = "error" if family is not None or not with_features else "note"
             facts.append(check_family(dataset, name, findings, missing=severity))
-    if not wanted:
-        what = "there is neither a folder of split files nor one of features"
-        findings.add("error", "missing-folder", layout.class_split_dir, what, "download or write the class split again")
-    return Verification(layout.root, layout.stem, _simulated(dataset.record, facts), tuple(facts), findings.sorted())
+    return facts, wanted
 
 
 def _simulated(record: Mapping[str, Any], facts: Sequence[FamilyFacts]) -> bool | None:

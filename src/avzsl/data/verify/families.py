@@ -6,7 +6,6 @@ import contextlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from avzsl.data.verify.published import PUBLISHED, compare
 from avzsl.data.verify.survey import Survey, survey
 from avzsl.data.verify.vectors import check_word_vectors
 from avzsl.errors import DataError
+from avzsl.features.store import FeatureReader
 from avzsl.layout import FEATURE_SUFFIX, FOLDERS, Layout
 from avzsl.types import TextVectors
 
@@ -41,7 +41,7 @@ class Dataset:
         keys: class id to key of its word vector.
         sound: whether nothing so far would stop the loader.
         record: what `avzsl extract` wrote about its work.
-        dangerous: feature files that must not be opened, and why.
+        files: opens feature files, in a child process or here.
         lists: folder of split files to what they say, read once.
     """
 
@@ -50,7 +50,7 @@ class Dataset:
     keys: Mapping[int, str]
     sound: bool
     record: Mapping[str, Any]
-    dangerous: Mapping[Path, str] = field(default_factory=dict)
+    files: FeatureReader
     lists: dict[str, tuple[SplitLists, bool]] = field(default_factory=dict)
 
     def splits(self, layout: Layout, findings: Findings) -> tuple[SplitLists, bool]:
@@ -123,7 +123,7 @@ def check_family(
     if vectors is not None and dataset.sound and lists_sound and own.errors == before:
         used = _in_order(vectors, dataset.keys, lists)
     surveys = {
-        temporal: survey(place, dataset.index, lists, used, Reading(temporal, trust), dataset.dangerous, own)
+        temporal: survey(place, dataset.index, lists, used, Reading(dataset.files, temporal, trust), own)
         for temporal, (_, place) in chosen.items()
         if _readable(place, temporal, trust, own)
     }
@@ -148,14 +148,15 @@ def _choose(
         if not base.is_dir():
             continue
         chosen[temporal] = plain, plain
-        if dataset.dangerous:
-            continue  # the loader's choice would open files
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # What is refused here, a damaged file or swapped columns, is told where the files are read.
             with contextlib.suppress(DataError):
                 chosen[temporal] = choose_layouts(
-                    dataset.layout, None if alone else plain.family, dataset.index, Reading(temporal, trust)
+                    dataset.layout,
+                    None if alone else plain.family,
+                    dataset.index,
+                    Reading(dataset.files, temporal, trust),
                 )
         for warning in caught:
             findings.add(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from avzsl.data.reading import PICKLES, Reading, read_file
 from avzsl.data.tables import Ragged
 from avzsl.data.verify.findings import Findings, count, some
 from avzsl.errors import DataError
-from avzsl.features.store.class_files import open_hdf5, read_array, read_names
 from avzsl.types import ExtractorIdentity
 
 
@@ -40,48 +38,30 @@ class FeatureFile:
     dtype: str | None = None
 
 
-def read_leniently(path: Path, reading: Reading, dangerous: Mapping[Path, str], findings: Findings) -> FeatureFile:
+def read_leniently(path: Path, reading: Reading, findings: Findings) -> FeatureFile:
     """Read a file; one that the loader would refuse gives a finding and what names can still be read.
 
     Args:
         path: the file.
         reading: how the loader would read it.
-        dangerous: files that must not be opened, and why.
         findings: takes what is wrong.
     """
-    if path in dangerous:
-        what = f"is damaged: {dangerous[path]}"
-        findings.add("error", "damaged-file", path, what, "extract or download it again; do not train on it")
-        return FeatureFile(path, ())
+    files = reading.files
     try:
         table, names, identity = read_file(path, reading)
     except DataError as error:
-        names, finite = _rescue(path)
+        if path in files.dangerous:
+            what = f"is damaged: {files.dangerous[path]}"
+            findings.add("error", "damaged-file", path, what, "extract or download it again; do not train on it")
+            return FeatureFile(path, ())
+        names, finite = ((), True) if path.suffix in PICKLES else files.glance(path)
         findings.failed("damaged-file" if finite else "not-finite", path, error)
         return FeatureFile(path, names)
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         what = f"holds {count(len(repeated), 'clip')} more than once: {some(repeated)}"
         findings.add("warning", "duplicate-clip", path, what, "remove the other rows")
-    return FeatureFile(path, names, table, identity, _stored_type(path))
-
-
-def _rescue(path: Path) -> tuple[tuple[str, ...], bool]:
-    """Of a file that was refused: its clip names, and whether all numbers are finite, as far as can be told."""
-    names: tuple[str, ...] = ()
-    finite = True
-    if path.suffix not in PICKLES:
-        with contextlib.suppress(DataError), open_hdf5(path) as file:
-            names = read_names(file, path)
-            finite = bool(np.isfinite(read_array(file, "data", path)).all())
-    return names, finite
-
-
-def _stored_type(path: Path) -> str | None:
-    if path.suffix in PICKLES:
-        return None
-    with open_hdf5(path) as file:
-        return str(file["data"].dtype)
+    return FeatureFile(path, names, table, identity, None if path.suffix in PICKLES else files.stored_type(path))
 
 
 def hash_clips(table: Ragged) -> list[bytes | None]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from avzsl.data.verify.findings import Findings, count, nearest, some
-from avzsl.layout import FEATURE_SUFFIX, FOLDERS, SPLITS, Layout
+from avzsl.layout import FOLDERS, SPLITS, Layout
 
 _SPLIT_FOLDERS = {"main_split": "main", "cls_split": "cls"}
 _TEMPORAL = ("_non_averaged", "_no_averaged")
@@ -108,10 +107,3 @@ def families_of(dataset: Layout) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if any(name != "cls" for name in found) and "main" in lists:
         lists.remove("main")  # every family but `cls` goes by main_split
     return found, tuple(family for family in lists if family not in found)
-
-
-def feature_files(dataset: Layout, families: Sequence[str]) -> list[Path]:
-    """The HDF5 files of some families, averaged and temporal."""
-    features = dataset.root / "features"
-    folders = [path for path in sorted(features.iterdir()) if family_of(path) in families] if features.is_dir() else []
-    return [path for folder in folders for path in sorted(folder.glob(f"*/*/*{FEATURE_SUFFIX}")) if path.is_file()]

@@ -110,7 +110,6 @@ def survey(
     lists: SplitLists,
     text: TextVectors | None,
     reading: Reading,
-    dangerous: Mapping[Path, str],
     findings: Findings,
 ) -> Survey:
     """Read every feature file that the loader would read, and tell what is wrong with each.
@@ -121,7 +120,6 @@ def survey(
         lists: classes and clips of the splits.
         text: vectors of the classes in use in order of their ids, for the fingerprint; None = there is none.
         reading: averaged or temporal, and whether to read pickles.
-        dangerous: files that must not be opened, and why.
         findings: takes what is wrong.
     """
     found = Survey(folder, reading)
@@ -136,7 +134,7 @@ def survey(
             for number in judged_classes(lists, split):
                 paths = {m: files[split, m][number] for m in FOLDERS if number in files[split, m]}
                 if paths:
-                    pair = {m: read_leniently(path, reading, dangerous, findings) for m, path in paths.items()}
+                    pair = {m: read_leniently(path, reading, findings) for m, path in paths.items()}
                     running.advance(len(pair), split)
                     _take(found, split, number, pair, ranges, findings)
                     _pair_up(split, index.names[number], pair, folder, reading, digest, findings)

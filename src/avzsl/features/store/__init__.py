@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from avzsl.features.store.class_files import ClassFile, check_same_clips, read_class_file, write_class_file
+from avzsl.features.store.reader import FeatureReader
 from avzsl.features.store.temporal import (
     TemporalFile,
     read_temporal_file,
@@ -14,6 +15,7 @@ from avzsl.features.store.vectors import FILE_ENCODER, read_word_vectors, write_
 __all__ = [
     "FILE_ENCODER",
     "ClassFile",
+    "FeatureReader",
     "TemporalFile",
     "check_same_clips",
     "read_class_file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -54,15 +55,32 @@ def write_class_file(path: Path, data: Any, names: Sequence[str], identity: Extr
 def read_class_file(path: Path) -> ClassFile:
     """Read one class; float64 and uint8 data are cast to float32, names of both string kinds are decoded.
 
+    This opens the file in this process; for files from others there is `FeatureReader`.
+
     Raises:
         DataError: missing or damaged file, wrong shape, no rows, unequal rows, NaN or infinity (with the row's name).
     """
+    return check_class_file(path, load_class_file(path))
+
+
+def load_class_file(path: Path) -> ClassFile:
+    """What the file holds, before anybody has looked at its rows.
+
+    Raises:
+        DataError: missing or damaged file, not numbers.
+    """
     with open_hdf5(path) as file:
-        data = read_array(file, "data", path)
-        names = read_names(file, path)
-        identity = read_identity(file, path)
-    _check_rows(Path(path), data, names)
-    return ClassFile(data, names, identity)
+        return ClassFile(read_array(file, "data", path), read_names(file, path), read_identity(file, path))
+
+
+def check_class_file(path: Path, file: ClassFile) -> ClassFile:
+    """The same file, if its rows are in order.
+
+    Raises:
+        DataError: wrong shape, no rows, unequal rows, NaN or infinity (with the row's name).
+    """
+    _check_rows(Path(path), file.data, file.names)
+    return file
 
 
 def check_same_clips(audio: Path, audio_names: Sequence[str], visual: Path, visual_names: Sequence[str]) -> None:
@@ -139,18 +157,37 @@ def read_array(file: Any, name: str, path: Path) -> FloatArray:
     Raises:
         DataError: absent, or not numbers.
     """
-    import h5py
-
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
-        raise DataError(
-            f"{path} has no dataset '{name}' (it has: {', '.join(file) or 'nothing'}); see docs/data-format.md"
-        )
+    dataset = get_dataset(file, name, path)
+    if dataset is None:
+        raise DataError(f"{path} has no dataset '{name}' (it has: {_contents(file)}); see docs/data-format.md")
     if dataset.dtype.kind not in "fiu":
         raise DataError(f"{path}: '{name}' holds {dataset.dtype} instead of numbers")
     check_size(dataset, name, path)
     with np.errstate(over="ignore"):
-        return np.asarray(dataset[()]).astype(np.float32)
+        return np.asarray(dataset[()]).astype(np.float32, copy=False)
+
+
+def get_dataset(file: Any, name: str, path: Path) -> Any:
+    """A dataset that lies in the file itself; None when there is none of that name.
+
+    Raises:
+        DataError: it only points to another file, which nobody asked to read.
+    """
+    import h5py
+
+    link = file.get(name, getlink=True)
+    dataset = None if isinstance(link, h5py.ExternalLink) else file.get(name)
+    if isinstance(link, h5py.ExternalLink) or (
+        isinstance(dataset, h5py.Dataset) and (dataset.external or dataset.is_virtual)
+    ):
+        raise DataError(f"{path}: '{name}' lies in another file; download or extract the features as whole files")
+    return dataset if isinstance(dataset, h5py.Dataset) else None
+
+
+def _contents(file: Any) -> str:
+    """What else is in it, as far as a message can hold."""
+    names = list(itertools.islice(file, 6))
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
 
 
 def read_names(file: Any, path: Path) -> tuple[str, ...]:
@@ -159,10 +196,8 @@ def read_names(file: Any, path: Path) -> tuple[str, ...]:
     Raises:
         DataError: absent or not UTF-8.
     """
-    import h5py
-
-    dataset = file.get("video_urls")
-    if not isinstance(dataset, h5py.Dataset):
+    dataset = get_dataset(file, "video_urls", path)
+    if dataset is None:
         raise DataError(f"{path} has no dataset 'video_urls' with the clip names; see docs/data-format.md")
     check_size(dataset, "video_urls", path)
     values = np.asarray(dataset[()]).reshape(-1)

@@ -14,6 +14,7 @@ from avzsl.features.store.class_files import (
     FloatArray,
     check_finite,
     check_size,
+    get_dataset,
     new_hdf5,
     open_hdf5,
     read_array,
@@ -65,17 +66,36 @@ def write_temporal_file(
 def read_temporal_file(path: Path) -> TemporalFile:
     """Read what `write_temporal_file` wrote.
 
+    This opens the file in this process; for files from others there is `FeatureReader`.
+
     Raises:
         DataError: missing or damaged file, offsets that do not fit the rows, NaN or infinity.
     """
-    import h5py
+    return check_temporal_file(path, load_temporal_file(path))
 
+
+def check_temporal_file(path: Path, file: TemporalFile) -> TemporalFile:
+    """The same file, if its rows and offsets are in order.
+
+    Raises:
+        DataError: offsets that do not fit the rows, NaN or infinity.
+    """
+    _check(Path(path), file.data, file.offsets, file.names)
+    return file
+
+
+def load_temporal_file(path: Path) -> TemporalFile:
+    """What the file holds, before anybody has looked at its rows and offsets.
+
+    Raises:
+        DataError: missing or damaged file, not numbers.
+    """
     with open_hdf5(path) as file:
         data = read_array(file, "data", path)
         names = read_names(file, path)
         identity = read_identity(file, path)
-        dataset = file.get("offsets")
-        if not isinstance(dataset, h5py.Dataset):
+        dataset = get_dataset(file, "offsets", path)
+        if dataset is None:
             raise DataError(
                 f"{path} has no dataset 'offsets'; it may be an averaged file, so leave out the temporal option"
             )
@@ -84,7 +104,6 @@ def read_temporal_file(path: Path) -> TemporalFile:
         step = float(file.attrs.get("step_seconds", 1.0))
     if offsets.dtype.kind not in "iu" or offsets.ndim != 1:
         raise DataError(f"{path}: 'offsets' must be one row of whole numbers, got {offsets.dtype} {offsets.shape}")
-    _check(Path(path), data, offsets.astype(np.int64), names)
     return TemporalFile(data, offsets.astype(np.int64), names, identity, step)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from avzsl import progress
 from avzsl.errors import AvzslError, MediaError, MissingExtraError, SettingError
-from avzsl.media.isolate import run_isolated
+from avzsl.isolation import run_isolated
 
 
 def _double(item: int) -> int:
@@ -148,7 +148,7 @@ def test_torch_works_in_children_after_the_parent_used_threads() -> None:
 _SCRIPT = """
 import sys, threading, os, time
 {thread}
-from avzsl.media.isolate import run_isolated
+from avzsl.isolation import run_isolated
 from {module} import {function} as f
 for item, result in run_isolated(f, {items}, workers=2, timeout=20):
     print(item, result, flush=True)
