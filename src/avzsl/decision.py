@@ -61,7 +61,8 @@ def decide(scores: Tensor, seen: Tensor, bias: float, candidates: Tensor | None 
         ModelError: a score is not a number.
         ValueError: there is no candidate.
     """
-    return _calibrated(scores, seen, bias, candidates).argmax(dim=1)
+    blocks = [_calibrated(block, seen, bias, candidates).argmax(dim=1) for block in torch.split(scores, CHUNK)]
+    return torch.cat(blocks)
 
 
 def top_k(scores: Tensor, seen: Tensor, bias: float, k: int, candidates: Tensor | None = None) -> tuple[Tensor, Tensor]:

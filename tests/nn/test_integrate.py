@@ -69,6 +69,34 @@ def test_fast_and_plain_agree(reset: str, detach: bool) -> None:
         assert torch.allclose(a, b, atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("same", [False, True])
+def test_one_node_equals_the_plain_loop_for_any_shape(seed: int, same: bool) -> None:
+    torch.manual_seed(seed)
+    steps, *shape = (int(torch.randint(1, 9, ())) for _ in range(2 + seed % 3))
+    threshold = 0.5 + float(torch.rand(()))
+    runs = []
+    current, start = 2 * torch.rand(1 if same else steps, *shape), torch.rand(*shape)
+    pull, last_pull = torch.randn(steps, *shape), torch.randn(*shape)
+    for fast in (False, True):
+        given, before = current.clone().requires_grad_(), start.clone().requires_grad_()
+        run = integrate(given, threshold=threshold, state=LifState(before), fast=fast, steps=steps if same else None)
+        (run.spikes * pull).sum().add((run.state.membrane * last_pull).sum()).backward()
+        runs.append((run.spikes, run.charged, run.state.membrane, given.grad, before.grad))
+    for number, (plain, fast_one) in enumerate(zip(*runs, strict=True)):
+        assert plain is not None and fast_one is not None and plain.shape == fast_one.shape
+        if number < 3:
+            assert torch.equal(plain, fast_one)
+        else:
+            assert float((plain - fast_one).abs().max()) <= 1e-5 * max(1.0, float(plain.abs().max()))
+
+
+def test_a_repeated_current_is_one_current() -> None:
+    for current, steps in ((torch.ones(2, 3), 4), (torch.ones(1, 3), 0)):
+        with pytest.raises(ValueError, match="one current for at least one step"):
+            integrate(current, steps=steps)
+
+
 def test_spikingjelly_agrees() -> None:
     neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
     current = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64) + 0.4

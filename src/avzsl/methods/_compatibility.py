@@ -17,6 +17,8 @@ from avzsl.decision import embedding_scores
 from avzsl.errors import SettingError
 from avzsl.methods._base import Method
 from avzsl.methods._inputs import both_averaged, both_sizes
+from avzsl.nn.dropout import dropout
+from avzsl.nn.products import Linear
 from avzsl.types import Batch, Clips, Dimensions
 
 
@@ -56,7 +58,7 @@ class CompatibilityMethod(Method):
 
     def __init__(self, config: CompatibilityConfig, dimensions: Dimensions) -> None:
         super().__init__(config, dimensions)
-        self.map = nn.Linear(sum(both_sizes(dimensions, self.title)), dimensions.text, bias=False)
+        self.map = Linear(sum(both_sizes(dimensions, self.title)), dimensions.text, bias=False)
 
     @abstractmethod
     def ranking_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -70,13 +72,13 @@ class CompatibilityMethod(Method):
         # The order of the two draws is that of the public code.
         projected = self.project(clips)
         if self.config.text_dropout:
-            classes = nn.functional.dropout(classes, self.config.dropout, self.training)
+            classes = dropout(classes, self.config.dropout, self.training)
         return projected @ classes.T
 
     def project(self, clips: Clips) -> Tensor:
         """p, [B, d_w]."""
         rows = picture_then_sound(clips, self.dimensions, self.config.normalise)
-        projected: Tensor = self.map(nn.functional.dropout(rows, self.config.dropout, self.training))
+        projected: Tensor = self.map(dropout(rows, self.config.dropout, self.training))
         return projected
 
     def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:

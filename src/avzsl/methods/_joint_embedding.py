@@ -16,7 +16,8 @@ from avzsl.decision import embedding_scores
 from avzsl.errors import SettingError
 from avzsl.methods._base import Method
 from avzsl.methods._inputs import both_averaged, both_sizes, given_averages
-from avzsl.nn.mlp import dense
+from avzsl.nn.mlp import DenseLayers, dense
+from avzsl.nn.products import Linear
 from avzsl.types import Batch, Clips, Dimensions
 
 
@@ -41,10 +42,10 @@ def check_settings(config: Any, sizes: tuple[str, ...], dropouts: tuple[str, ...
         raise SettingError(f"margin is {config.margin}; it must be 0 or more, and finite")
 
 
-def two_layers(inputs: int, hidden: int, outputs: int, dropout: float, *, rectified: bool = False) -> nn.Sequential:
+def two_layers(inputs: int, hidden: int, outputs: int, dropout: float, *, rectified: bool = False) -> DenseLayers:
     """Linear · BatchNorm · ReLU · Dropout · Linear, and a last ReLU if `rectified`."""
     last = [nn.ReLU()] if rectified else []
-    return nn.Sequential(*dense(inputs, hidden, dropout), nn.Linear(hidden, outputs), *last)
+    return DenseLayers(*dense(inputs, hidden, dropout), Linear(hidden, outputs), *last)
 
 
 @dataclass(frozen=True)

@@ -192,10 +192,15 @@ class Avmst(AvcaNetwork):
 
 def _output_rates(runs: list[BranchRun]) -> Tensor:
     """Mean over all time steps of the output layer's spikes, [B, token]."""
-    return torch.cat([run.spikes[1] for run in runs]).mean(0)
+    return _joined([run.spikes[1] for run in runs]).mean(0)
 
 
 def _mean_rate(runs: list[BranchRun]) -> Tensor:
     """Share of neurons that fire at a step, the mean over both layers, without gradient."""
-    layers = [torch.cat([run.spikes[layer].detach() for run in runs]).mean() for layer in range(2)]
+    layers = [_joined([run.spikes[layer].detach() for run in runs]).mean() for layer in range(2)]
     return torch.stack(layers).mean()
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Parts of a sequence one after the other; a single one as it is (copying costs as much as reading)."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -15,8 +15,10 @@ from avzsl.errors import SettingError
 from avzsl.methods._base import EmbeddingMethod, register
 from avzsl.methods._inputs import both_sizes, segments
 from avzsl.methods._windows import Window, cut, shortened
+from avzsl.nn.dropout import Dropout
 from avzsl.nn.layers import OneLayer, TwoLayer
 from avzsl.nn.masked_transformer import Attention, MaskedTransformer, token_mask
+from avzsl.nn.products import Linear
 from avzsl.nn.time_embedding import TimeEmbedding
 from avzsl.types import Batch, Clips, Dimensions
 
@@ -151,9 +153,9 @@ class Tcaf(EmbeddingMethod):
         self.time = TimeEmbedding(place, config.fourier_scale)
         # Marks padding, which nothing looks at: it changes no result and gets no gradient. The public model has it too.
         self.padding = nn.Parameter(torch.randn(1, place), requires_grad=False)
-        self.audio_token = nn.Linear(width + place, width)
-        self.visual_token = nn.Linear(width + place, width)
-        self.token_dropout = nn.Dropout(config.token_dropout)
+        self.audio_token = Linear(width + place, width)
+        self.visual_token = Linear(width + place, width)
+        self.token_dropout = Dropout(config.token_dropout)
         self.transformer = MaskedTransformer(
             width, config.depth, config.heads, config.head_width, config.feed_hidden, config.transformer_dropout
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.nn.products import Linear
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention with several heads.
@@ -18,10 +20,10 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width: int, heads: int, head_width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, heads * head_width)
-        self.key = nn.Linear(width, heads * head_width)
-        self.value = nn.Linear(width, heads * head_width)
-        self.output = nn.Linear(heads * head_width, width)
+        self.query = Linear(width, heads * head_width)
+        self.key = Linear(width, heads * head_width)
+        self.value = Linear(width, heads * head_width)
+        self.output = Linear(heads * head_width, width)
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Let each query gather from the keys.
@@ -54,7 +56,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.layers = nn.Sequential(nn.LayerNorm(width), Linear(width, hidden), nn.GELU(), Linear(hidden, width))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Refine [..., h] tokens."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.nn.products import Linear
+
 # Standard deviation of the first weights of critics and softmax classifiers.
 SPREAD = 0.02
 
@@ -26,9 +28,9 @@ class FeatureEncoder(nn.Module):
 
     def __init__(self, features: int, text: int, hidden: int, latent: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features + text, hidden)
-        self.mean = nn.Linear(hidden, latent)
-        self.log_variance = nn.Linear(hidden, latent)
+        self.hidden = Linear(features + text, hidden)
+        self.mean = Linear(hidden, latent)
+        self.log_variance = Linear(hidden, latent)
 
     def forward(self, features: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, [N, d_z] each, of features [N, d] of classes with text vectors [N, d_w]."""
@@ -48,8 +50,8 @@ class FeatureGenerator(nn.Module):
 
     def __init__(self, features: int, text: int, hidden: int, latent: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(latent + text, hidden)
-        self.output = nn.Linear(hidden, features)
+        self.hidden = Linear(latent + text, hidden)
+        self.output = Linear(hidden, features)
 
     def forward(self, noise: Tensor, words: Tensor) -> Tensor:
         """Features [N, d] from noise [N, d_z] and text vectors [N, d_w]."""
@@ -68,8 +70,8 @@ class Critic(nn.Module):
 
     def __init__(self, features: int, text: int, hidden: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features + text, hidden)
-        self.output = nn.Linear(hidden, 1)
+        self.hidden = Linear(features + text, hidden)
+        self.output = Linear(hidden, 1)
         for layer in (self.hidden, self.output):
             nn.init.normal_(layer.weight, 0.0, SPREAD)
             nn.init.zeros_(layer.bias)

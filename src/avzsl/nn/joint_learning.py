@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.nn.products import Linear
+
 
 class Projected(NamedTuple):
     """Queries, keys and values of tokens, each [..., heads, head_width]."""
@@ -32,8 +34,8 @@ class SplitAttention(nn.Module):
     def __init__(self, width: int, heads: int, head_width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.queries, self.keys, self.values = (nn.Linear(width, heads * head_width, bias=False) for _ in range(3))
-        self.output = nn.Linear(heads * head_width, width)
+        self.queries, self.keys, self.values = (Linear(width, heads * head_width, bias=False) for _ in range(3))
+        self.output = Linear(heads * head_width, width)
 
     def project(self, tokens: Tensor) -> Projected:
         """Queries, keys and values of [..., width] tokens."""
@@ -83,9 +85,9 @@ class JointLearningUnit(nn.Module):
         self.cross = SplitAttention(width, heads, head_width)
         self.self_attention = SplitAttention(width, heads, head_width)
         self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, hidden)
-        self.shrink = nn.Linear(hidden, width)
-        self.gate = nn.Linear(width, width)
+        self.expand = Linear(width, hidden)
+        self.shrink = Linear(hidden, width)
+        self.gate = Linear(width, width)
 
     def forward(self, audio: Tensor, visual: Tensor, time_steps: int) -> JointRun:
         """Run T steps from no knowledge.

@@ -8,7 +8,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.nn.dense import norm_relu_dropout
+from avzsl.nn.dropout import Dropout
 from avzsl.nn.mlp import RowNorm
+from avzsl.nn.products import Linear
 
 
 class OneLayer(nn.Module):
@@ -22,14 +25,13 @@ class OneLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, outputs)
+        self.linear = Linear(inputs, outputs)
         self.norm = RowNorm(outputs)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map [N, inputs] to [N, outputs], not negative."""
-        result: Tensor = self.dropout(functional.relu(self.norm(self.linear(rows))))
-        return result
+        return norm_relu_dropout(self.linear(rows), self.norm, self.dropout)
 
 
 class TwoLayer(nn.Module):
@@ -74,12 +76,12 @@ class TransformerLayer(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm_attention = nn.LayerNorm(width)
-        self.queries_keys_values = nn.Linear(width, 3 * heads * head_width, bias=False)
-        self.output = nn.Linear(heads * head_width, width)
+        self.queries_keys_values = Linear(width, 3 * heads * head_width, bias=False)
+        self.output = Linear(heads * head_width, width)
         self.norm_feed = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, hidden)
-        self.shrink = nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.expand = Linear(width, hidden)
+        self.shrink = Linear(hidden, width)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Let [B, L, width] tokens look at each other; the same shape comes back."""

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.nn.dropout import Dropout
+from avzsl.nn.products import Linear
+
 Attention = Literal["cross", "self", "both"]
 
 
@@ -57,12 +60,12 @@ class MaskedLayer(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, heads * head_width, bias=False)
-        self.keys_values = nn.Linear(width, 2 * heads * head_width, bias=False)
-        self.output = nn.Linear(heads * head_width, width)
-        self.expand = nn.Linear(width, hidden)
-        self.shrink = nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.query = Linear(width, heads * head_width, bias=False)
+        self.keys_values = Linear(width, 2 * heads * head_width, bias=False)
+        self.output = Linear(heads * head_width, width)
+        self.expand = Linear(width, hidden)
+        self.shrink = Linear(hidden, width)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor, first: int | None = None) -> Tensor:
         """Let tokens look at each other.

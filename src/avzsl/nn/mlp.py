@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avzsl.nn.dense import norm_relu_dropout
+from avzsl.nn.dropout import Dropout
+from avzsl.nn.products import Linear
+
 
 class RowNorm(nn.BatchNorm1d):
     """Batch norm over rows that falls back to its running statistics when a training batch has a single row.
@@ -23,8 +27,23 @@ class RowNorm(nn.BatchNorm1d):
 
 
 def dense(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
-    """One Linear · BatchNorm · ReLU · Dropout layer as a list of modules."""
-    return [nn.Linear(inputs, outputs), RowNorm(outputs), nn.ReLU(), nn.Dropout(dropout)]
+    """One Linear · BatchNorm · ReLU · Dropout layer as a list of modules, for `DenseLayers`."""
+    return [Linear(inputs, outputs), RowNorm(outputs), nn.ReLU(), Dropout(dropout)]
+
+
+class DenseLayers(nn.Sequential):
+    """Modules one after the other; each run of RowNorm, ReLU and Dropout is one step (`norm_relu_dropout`)."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map [N, d]."""
+        layers, place = list(self), 0
+        while place < len(layers):
+            match layers[place : place + 3]:
+                case [RowNorm() as norm, nn.ReLU(), Dropout() as dropout]:
+                    rows, place = norm_relu_dropout(rows, norm, dropout), place + 3
+                case _:
+                    rows, place = layers[place](rows), place + 1
+        return rows
 
 
 class SegmentEncoder(nn.Module):
@@ -41,7 +60,7 @@ class SegmentEncoder(nn.Module):
     def __init__(self, inputs: int, width: int, dropout: float) -> None:
         super().__init__()
         self.width = width
-        self.layers = nn.Sequential(*dense(inputs, width, dropout), *dense(width, width, dropout))
+        self.layers = DenseLayers(*dense(inputs, width, dropout), *dense(width, width, dropout))
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encode segments.
@@ -74,7 +93,7 @@ class ProjectionHead(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*dense(inputs, hidden, dropout), *dense(hidden, outputs, dropout))
+        self.layers = DenseLayers(*dense(inputs, hidden, dropout), *dense(hidden, outputs, dropout))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map [B, inputs] to [B, outputs], non-negative."""
@@ -96,7 +115,7 @@ class ReconstructionHead(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*dense(inputs, hidden, dropout), nn.Linear(hidden, outputs))
+        self.layers = DenseLayers(*dense(inputs, hidden, dropout), Linear(hidden, outputs))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map [B, p] to [B, d_w]."""
