@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Request:
         device: `"auto"`, `"cpu"` or `"cuda"`.
         jobs: processes.
         trust: read temporal features from public pickles.
+        frames_of: clip name to its pictures [F, H, W, 3] uint8, or None when there are none; for thumbnails alone.
         trusted: open feature files without a child process; as in `load_benchmark`.
     """
 
@@ -59,6 +60,7 @@ class Request:
     device: str = "auto"
     jobs: int = 1
     trust: bool = False
+    frames_of: Callable[[str], Any] | None = field(default=None, compare=False)
     trusted: bool = False
 
     def __post_init__(self) -> None:

@@ -29,14 +29,13 @@ _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.22
 Record = Mapping[str, Any]
 
 
-def score(values: Mapping[str, float], printed: float | None, comparable: bool, digits: int = 2) -> dict[str, Any]:
+def score(values: Mapping[str, float], printed: float | None, comparable: bool) -> dict[str, Any]:
     """Ours over seeds, the paper's number, their difference and the verdict.
 
     Args:
         values: seed to number.
         printed: the paper's; None when it has none.
         comparable: whether the two mean the same thing.
-        digits: that the paper prints.
 
     Returns:
         `published`, `mean`, `sd` (of a sample; None for one seed), `values`, `difference` (ours minus theirs; None
@@ -49,7 +48,7 @@ def score(values: Mapping[str, float], printed: float | None, comparable: bool, 
         verdict = NOT_COMPARABLE
         if comparable:
             difference, band = round(ours["mean"] - printed, 6), band_of(ours["sd"])
-            verdict = judge(difference, band, digits)
+            verdict = judge(difference, band)
     return {"published": printed, **ours, "difference": difference, "band": band, "verdict": verdict}
 
 
@@ -58,9 +57,9 @@ def band_of(sd: float | None) -> float:
     return max(LEAST_BAND, 2 * (sd or 0.0))
 
 
-def judge(difference: float, band: float, digits: int = 2) -> str:
-    """`WITHIN`, `ABOVE` or `BELOW`; the paper's rounding is no difference."""
-    if abs(difference) <= band + 0.5 * 10.0**-digits:
+def judge(difference: float, band: float) -> str:
+    """`WITHIN`, `ABOVE` or `BELOW`."""
+    if abs(difference) <= band + 1e-9:
         return WITHIN
     return ABOVE if difference > 0 else BELOW
 

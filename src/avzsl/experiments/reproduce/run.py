@@ -16,9 +16,10 @@ import avzsl
 from avzsl import progress
 from avzsl.errors import AvzslError, SettingError, nearest_name
 from avzsl.experiments.cells import Cell, Outcome
+from avzsl.experiments.choice import check_preset
 from avzsl.experiments.folder import Kind, check_folder, claim_folder
 from avzsl.experiments.reproduce.all import item_names
-from avzsl.experiments.reproduce.context import Context, Request
+from avzsl.experiments.reproduce.context import SUBJECT, Context, Request, Training
 from avzsl.experiments.reproduce.estimate import Estimate
 from avzsl.experiments.reproduce.items import ITEMS, Found, Item
 from avzsl.experiments.reproduce.panels import heading
@@ -147,6 +148,7 @@ def _plan(request: Request, context: Context) -> Plan:
                 raise
             plan.refused[name] = " ".join(str(error).split())
             continue
+        check_preset([t.method for t in trainings] or [SUBJECT], request.preset)
         plan.items.append(item)
         runs = {context.run_folder(t): t for t in trainings if not context.choice(t).reason}
         _check_any_runs(context, name, trainings, bool(runs))
@@ -162,7 +164,7 @@ def _plan(request: Request, context: Context) -> Plan:
     return plan
 
 
-def _check_any_runs(context: Context, name: str, trainings: Sequence[Any], any_runs: bool) -> None:
+def _check_any_runs(context: Context, name: str, trainings: Sequence[Training], any_runs: bool) -> None:
     """A misspelt setting fails every training with one sentence; better to say it at once."""
     if trainings and not any_runs:
         raise SettingError(f"nothing of {name} can run on these data: {context.choice(trainings[0]).reason}")

@@ -32,11 +32,19 @@ def has_picture(panel: Record) -> bool:
     )
 
 
-def draw(figure: Any, panel: Record, colours: Colours, quick: bool) -> str:
-    """Draw a panel's picture into a figure of `drawing.canvas`; returns it in words."""
+def draw(figure: Any, panel: Record, colours: Colours, title: str) -> str:
+    """Draw a panel's picture into a figure of `drawing.canvas`; returns it in words.
+
+    Args:
+        figure: to draw into.
+        panel: of the record.
+        colours: of `report.drawing`.
+        title: of the item.
+    """
     said = _sweep(figure, panel, colours) if "chart" in panel else _dots(figure, panel, colours)
     # A figure leaves its page; what its numbers are must go with it.
-    figure.suptitle(f"{panel_title(panel)}{', quick run' if quick else ''}", fontsize=10)
+    figure.suptitle(f"{title} {panel_title(panel)}", fontsize=10)
+    figure.get_layout_engine().set(wspace=0.06)
     return said
 
 
@@ -67,6 +75,7 @@ def _sweep(figure: Any, panel: Record, colours: Colours) -> str:
         axes.set_xticks(range(len(ticks)), ticks)
         axes.set(xlabel=chart["axis"], ylabel=f"{COLUMNS[score][0]}, %", xlim=(-0.5, len(ticks) - 0.5))
         _guessing(axes, panel, score, colours, vertical=False)
+        axes.set_ylim(max(0.0, axes.get_ylim()[0]), None)
     _legend(figure, 4)
     return _words(panel, f"Curves over {chart['axis']}; marks are means over seeds, bars one standard deviation.")
 

@@ -53,7 +53,7 @@ def _save_pictures(record: Record, folder: Path) -> dict[int, list[Path]]:
         stem = "-".join([record["item"], *([panel["chart"]["key"]] if "chart" in panel else []),
                          *([panel["label"]] if several else [])])  # fmt: skip
         with canvas(*size_of(panel), colours=PRINT) as figure:
-            draw(figure, panel, PRINT, record["quick"])
+            draw(figure, panel, PRINT, sheets.title_of(record))
             written[place] = save_figure(figure, folder / stem)
     return written
 
@@ -64,7 +64,7 @@ def _write_page(record: Record, folder: Path) -> Path:
             "title": sheets.panel_title(panel), "notice": sheets.notice(panel), "summary": sheets.summary(panel),
             "results": sheets.result_sheet(panel), "orders": sheets.order_sheet(panel), "notes": sheets.notes(panel),
             "facts": panel["facts"], "settings": sheets.settings_of(panel),
-            "picture": _picture(panel, f"picture{place}", record["quick"]),
+            "picture": _picture(panel, f"picture{place}", sheets.title_of(record)),
         }
         for place, panel in enumerate(record["panels"])
     ]  # fmt: skip
@@ -78,9 +78,9 @@ def _write_page(record: Record, folder: Path) -> Path:
     return path
 
 
-def _picture(panel: Record, name: str, quick: bool) -> Picture | None:
+def _picture(panel: Record, name: str, title: str) -> Picture | None:
     if not has_picture(panel):
         return None
     with canvas(*size_of(panel)) as figure:
-        words = draw(figure, panel, COLOUR, quick)
+        words = draw(figure, panel, COLOUR, title)
         return Picture(to_svg(figure, name, words, wide=True), words, wide=True)

@@ -58,6 +58,17 @@ class Sheet:
         return [f"{title} {below}".strip() for title, parts in self.groups for below in parts]
 
 
+    @property
+    def starts(self) -> frozenset[int]:
+        """Columns after the first in which a group of several begins."""
+        found, at = set(), 0
+        for _, parts in self.groups:
+            if len(parts) > 1:
+                found.add(at)
+            at += len(parts)
+        return frozenset(found)
+
+
 def result_sheet(panel: Record) -> Sheet:
     """Published, ours, and the difference with its verdict where the two compare."""
     columns = panel["columns"]
@@ -95,7 +106,7 @@ def order_sheet(panel: Record) -> Sheet | None:
             entry["verdict"] or MISSING, *([entry["where"]] if told else []),
         )  # fmt: skip
         rows.append(Row(f"{labels[entry['better']]} {MINUS} {labels[entry['worse']]}", cells))
-    return Sheet("", tuple([*groups, ("said in", ("",))] if told else groups), tuple(rows))
+    return Sheet("difference", tuple([*groups, ("said in", ("",))] if told else groups), tuple(rows))
 
 
 def title_of(record: Record) -> str:
@@ -126,9 +137,9 @@ def summary(panel: Record) -> list[str]:
         counts = Counter(entry["verdict"] for entry in entries)
         if not entries:
             continue
-        parts = [f"{verdict}: {counts[verdict]}" for verdict in VERDICTS if counts[verdict]]
+        parts = [f"{counts[verdict]} × {verdict}" for verdict in VERDICTS if counts[verdict]]
         if counts[""]:
-            parts.append(f"not known: {counts['']}")
+            parts.append(f"{counts['']} × not known")
         said.append(f"{COLUMNS[score][0]}, the paper's order in {len(entries)} comparisons: {', '.join(parts)}.")
     for score, (agreeing, total) in panel["pairs"].items():
         if total:

@@ -13,13 +13,22 @@ from typing import Any
 
 from avzsl.errors import DataError
 from avzsl.files import read_json
+from avzsl.report.reproduce.bias import write_bias
 from avzsl.report.reproduce.index import known_records, write_index
+from avzsl.report.reproduce.model import write_architecture
+from avzsl.report.reproduce.names import write_names
+from avzsl.report.reproduce.rank import write_rank
 from avzsl.report.reproduce.refused import write_refused
 from avzsl.report.reproduce.results import write_results
+from avzsl.report.reproduce.retrieval import write_retrieval
+from avzsl.report.reproduce.space import write_space
 
 Record = Mapping[str, Any]
 Writer = Callable[[Record, Path], list[Path]]
-WRITERS: dict[str, Writer] = {"results": write_results, "refused": write_refused}
+WRITERS: dict[str, Writer] = {
+    "results": write_results, "refused": write_refused, "space": write_space, "retrieval": write_retrieval,
+    "architecture": write_architecture, "rank": write_rank, "bias": write_bias, "names": write_names,
+}  # fmt: skip
 
 
 def write_items(out: Path, items: Iterable[str], order: Iterable[str] = ()) -> list[Path]:
