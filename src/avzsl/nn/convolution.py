@@ -126,7 +126,7 @@ def _in_order(inputs: Tensor, weight: Tensor, out: Tensor) -> None:
     out.zero_()
     for channel in range(inputs.shape[1]):
         for tap, seen in enumerate(taps):
-            out.addcmul_(weight[:, channel, tap, None], seen[:, channel, None])
+            out.add_(weight[:, channel, tap, None] * seen[:, channel, None])
 
 
 def _inputs_backward(gradient: Tensor, weight: Tensor, out: Tensor) -> None:

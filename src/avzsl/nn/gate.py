@@ -34,7 +34,7 @@ def normalised_gate(
     """
     if norm.training:
         with torch.no_grad():
-            mean, variance = batch_statistics(values)
+            mean, variance = _fast_statistics(values) if fast else batch_statistics(values)
             _track(norm, mean, variance, values.numel() // values.shape[1])
     else:
         assert norm.running_mean is not None and norm.running_var is not None
@@ -48,15 +48,34 @@ def normalised_gate(
         mean, variance = batch_statistics(values)
     inverse = torch.rsqrt(variance + norm.eps)
     scale = norm.weight * inverse
-    current = torch.addcmul((norm.bias - mean * scale)[:, None], values, scale[:, None])
+    # not addcmul, which rounds once instead of twice where the processor can
+    current = values * scale[:, None] + (norm.bias - mean * scale)[:, None]
     pool = pooled(current, beta)
     return (gated(current, pool) if gate else torch.sigmoid(current)), pool
 
 
 def batch_statistics(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance [C] over rows and positions of [M, C, P]."""
-    mean = values.mean(dim=(0, 2))
-    return mean, (values - mean[:, None]).square().mean(dim=(0, 2))
+    """Mean and (biased) variance [C] over rows and positions of [M, C, P].
+
+    Summed in double precision, so that the order of the sum is lost in the rounding to single precision.
+    """
+    mean = values.mean(dim=(0, 2), dtype=torch.float64)
+    variance = (values - mean[:, None]).square().mean(dim=(0, 2))
+    return mean.to(values.dtype), variance.to(values.dtype)
+
+
+def _fast_statistics(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The same without gradient."""
+    library = compiled.library_for(values)
+    if library is None:
+        return batch_statistics(values)
+    rows, channels, positions = values.shape
+    values, sums = values.contiguous(), torch.empty(2, channels, dtype=torch.float64)
+    size = compiled.sizes(rows, channels, positions)
+    given = map(compiled.pointer, (values, sums))
+    compiled.call(library, "channel_sums", values.dtype, *size, *given, compiled.threads())
+    mean, squares = sums / (rows * positions)
+    return mean.to(values.dtype), (squares - mean.square()).clamp(min=0).to(values.dtype)
 
 
 def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -84,12 +103,29 @@ class _FastGate(torch.autograd.Function):
         inverse = torch.rsqrt(variance + eps)
         scale = weight * inverse
         shift = bias - mean * scale
-        out, pool = torch.empty_like(values), values.new_empty((*values.shape[:2], 1))
+        out = torch.empty_like(values, memory_format=torch.contiguous_format)
+        pool = values.new_empty((*values.shape[:2], 1))
+        library = compiled.library_for(values, beta)
+        values = values.contiguous()
         for rows in chunks(len(values), values[0].numel(), values.device):
-            current = torch.addcmul(shift[:, None], values[rows], scale[:, None], out=out[rows])
-            pool[rows] = pooled(current, beta)
-            if gate:
-                torch.addcmul(current, pool[rows], current, out=current)
+            if library is None:
+                current = torch.mul(values[rows], scale[:, None], out=out[rows]).add_(shift[:, None])
+                pool[rows] = pooled(current, beta)
+                if gate:
+                    current.add_(pool[rows] * current)
+            else:
+                current = out[rows]
+                compiled.call(
+                    library,
+                    "gate_forward",
+                    values.dtype,
+                    *compiled.sizes(len(current), *values.shape[1:]),
+                    *map(compiled.pointer, (values[rows], scale, shift)),
+                    *compiled.numbers((0.5 + beta).item(), (1.5 - beta).item()),
+                    *compiled.sizes(gate),
+                    *map(compiled.pointer, (current, pool[rows])),
+                    compiled.threads(),
+                )
             current.sigmoid_()
         ctx.training, ctx.gate = training, gate
         ctx.save_for_backward(values, weight, beta, mean, inverse, scale, shift, out, pool)
@@ -106,7 +142,7 @@ class _FastGate(torch.autograd.Function):
         total, moment = torch.zeros_like(mean), torch.zeros_like(mean)  # sum g and sum g (x - mean), per channel
         to_beta = torch.zeros_like(beta)
         for rows in chunks(len(values), values[0].numel(), values.device):
-            current = torch.addcmul(shift[:, None], values[rows], scale[:, None])
+            current = torch.mul(values[rows], scale[:, None]).add_(shift[:, None])
             g, g_beta = _gate_backward(
                 current, out[rows], pool[rows], from_out[rows], from_pool[rows], beta, ctx.gate, to_current[rows]
             )
@@ -169,7 +205,7 @@ def _compiled_backward(ctx: Any, from_out: Tensor, from_pool: Tensor) -> tuple[T
         values.dtype,
         *compiled.sizes(rows, channels, positions),
         *map(compiled.pointer, given),
-        *compiled.number(beta.item()),
+        *compiled.numbers(beta.item()),
         *compiled.sizes(ctx.gate, ctx.training),
         *map(compiled.pointer, (to_values, sums)),
         compiled.threads(),

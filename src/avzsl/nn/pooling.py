@@ -22,12 +22,14 @@ def pooled(current: Tensor, beta: Tensor) -> Tensor:
     """
     # amax lets equal maxima share the gradient; a convolution of spikes has many
     largest = current.amax(dim=-1, keepdim=True)
-    return (0.5 + beta) * largest + (1.5 - beta) * current.mean(dim=-1, keepdim=True)
+    # in double precision, so that no order of the sum can turn a spike further on
+    average = current.mean(dim=-1, keepdim=True, dtype=torch.float64).to(current.dtype)
+    return (0.5 + beta) * largest + (1.5 - beta) * average
 
 
 def gated(current: Tensor, pool: Tensor) -> Tensor:
     """sigma(P_all * I + I), in the shape [..., C, P] of `current` (Eq. 7, second line)."""
-    return torch.sigmoid(torch.addcmul(current, pool, current))
+    return torch.sigmoid(current + pool * current)
 
 
 class GlobalLocalPooling(nn.Module):

@@ -74,9 +74,9 @@ def threads() -> ctypes.c_int64:
     return ctypes.c_int64(torch.get_num_threads())
 
 
-def number(value: float) -> tuple[ctypes.c_double]:
-    """One real number as the C source wants it."""
-    return (ctypes.c_double(value),)
+def numbers(*values: float) -> tuple[ctypes.c_double, ...]:
+    """Real numbers as the C source wants them."""
+    return tuple(ctypes.c_double(value) for value in values)
 
 
 def reference(settings: Neurons) -> object:

@@ -344,6 +344,60 @@ int NAME(plain_backward)(const neurons *p, int64_t size, const REAL *current, co
 
 /* ---- gate ------------------------------------------------------------------------------------------------------- */
 
+/* Sum and sum of squares of each channel of values [M, C, P], in double precision: sums [2 C]. */
+int NAME(channel_sums)(int64_t M, int64_t C, int64_t P, const REAL *values, double *sums, int64_t threads) {
+    double *parts = calloc((size_t)(PIECES * 2 * C), sizeof(double));
+    if (!parts) return 1;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t piece = 0; piece < PIECES; piece++) {
+        double *part = parts + piece * 2 * C;
+        for (int64_t m = M * piece / PIECES; m < M * (piece + 1) / PIECES; m++)
+            for (int64_t c = 0; c < C; c++) {
+                const REAL *restrict x = values + (m * C + c) * P;
+                double sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum, squares)
+                for (int64_t i = 0; i < P; i++) {
+                    const double value = x[i];
+                    sum += value;
+                    squares += value * value;
+                }
+                part[c] += sum, part[C + c] += squares;
+            }
+    }
+    for (int64_t i = 0; i < 2 * C; i++) {
+        sums[i] = 0;
+        for (int64_t piece = 0; piece < PIECES; piece++) sums[i] += parts[piece * 2 * C + i];
+    }
+    free(parts);
+    return 0;
+}
+
+/* Normalise, pool and gate up to the logistic, which the caller takes: out [M, C, P] and pool [M, C].
+   of_top, of_mean: the shares of the maximum and of the mean in the pool. */
+int NAME(gate_forward)(int64_t M, int64_t C, int64_t P, const REAL *values, const REAL *scale, const REAL *shift,
+                       double of_top, double of_mean, int64_t gate, REAL *out, REAL *pool, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t row = 0; row < M * C; row++) {
+        const REAL *restrict x = values + row * P, k = scale[row % C], b = shift[row % C];
+        REAL *restrict y = out + row * P;
+        REAL top = b + x[0] * k;
+        double sum = 0;
+#pragma omp simd reduction(max : top) reduction(+ : sum)
+        for (int64_t i = 0; i < P; i++) {
+            const REAL current = b + x[i] * k;
+            y[i] = current;
+            top = current > top ? current : top;
+            sum += current;
+        }
+        const REAL largest = (REAL)of_top * top, mean = (REAL)of_mean * (REAL)(sum / P), all = largest + mean;
+        pool[row] = all;
+        if (!gate) continue;
+#pragma omp simd
+        for (int64_t i = 0; i < P; i++) y[i] = y[i] + all * y[i];
+    }
+    return 0;
+}
+
 /* Gradients of batch norm, pooling and gate (gate.py).
    values, out, from_out, to_values [M, C, P]; pool, from_pool [M, C]; weight, mean, inverse, scale, shift [C].
    sums: [2 C + 1], sum of g and of g (x - mean) for each channel, and the gradient of beta. */
