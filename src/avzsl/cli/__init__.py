@@ -20,7 +20,7 @@ from avzsl.errors import AvzslError, nearest_name
 # Name of a verb = name of its module and of the function in it, with _ for -.
 VERBS = (
     "demo", "world", "extract", "simulate", "train", "evaluate", "predict", "benchmark", "reproduce", "profile",
-    "methods", "check-method", "report", "compare", "leaderboard", "verify", "doctor",
+    "spikes", "methods", "check-method", "report", "compare", "leaderboard", "verify", "doctor",
 )  # fmt: skip
 
 

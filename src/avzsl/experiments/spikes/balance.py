@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from avzsl.methods._energy import Effort, EnergyModel, Price, total
 
@@ -59,12 +59,14 @@ class Balance:
         rate: share of the neurons in front of weights that fire at a step; None where no spike meets a weight.
         synapses: arithmetic of weights alone, what papers on spiking networks publish.
         arithmetic: with neurons, norms, pooling and thresholds.
+        plain: the same with exponentials, logarithms and divisions for free, whose price is the least certain.
         memory: with memory traffic, too.
     """
 
     rate: float | None
     synapses: Column
     arithmetic: Column
+    plain: Column
     memory: Column
 
 
@@ -95,12 +97,12 @@ def balance(spiking: Sequence[Effort], twin: Sequence[Effort], rate: float | Non
     """Compare the spiking layers' efforts with those of their twin."""
     weights = [e for e in spiking if e.kind in ("spikes", "floats")], [e for e in twin if e.kind == "floats"]
 
-    def column(mine: Sequence[Effort], other: Sequence[Effort], memory: bool) -> Column:
+    def column(mine: Sequence[Effort], other: Sequence[Effort], prices: EnergyModel, memory: bool = False) -> Column:
         def energy(price: Price) -> float:
             return price.both if memory else price.arithmetic
 
-        whole, theirs = energy(total(mine, model)), energy(total(other, model))
-        driven = energy(total((e for e in mine if e.kind == "spikes"), model))
+        whole, theirs = energy(total(mine, prices)), energy(total(other, prices))
+        driven = energy(total((e for e in mine if e.kind == "spikes"), prices))
         break_even = None
         if rate is not None and driven > 0:
             # all that spikes cause grows with their number; the rest stays
@@ -108,4 +110,10 @@ def balance(spiking: Sequence[Effort], twin: Sequence[Effort], rate: float | Non
             break_even = level if level >= 0 else None
         return Column(whole, driven / whole if whole else 0.0, theirs, break_even)
 
-    return Balance(rate, column(*weights, False), column(spiking, twin, False), column(spiking, twin, True))
+    return Balance(
+        rate,
+        synapses=column(*weights, model),
+        arithmetic=column(spiking, twin, model),
+        plain=column(spiking, twin, replace(model, special=0.0)),
+        memory=column(spiking, twin, model, memory=True),
+    )
