@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from avzsl.cli._options import Device, Json, Quiet, Trust
-from avzsl.cli._output import print_json
+from avzsl.cli._output import print_json, print_table
 from avzsl.cli._progress import show_progress
 from avzsl.cli.benchmark import _seeds
 
@@ -42,6 +43,7 @@ def reproduce(
         ),
     ] = None,
     family: Annotated[str | None, typer.Option(help="Feature family, if not the item's own.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="The videos of the data, for the pictures of fig5.")] = None,
     mode: Annotated[str | None, typer.Option(help="clean, or reference to repeat published quirks.")] = None,
     device: Device = "auto",
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is in the folder and start over.")] = False,
@@ -69,7 +71,7 @@ def reproduce(
     request = Request(
         items=chosen_items(items), data=tuple(data or ()), seeds=_seeds(seeds or ("2" if quick else "3")),
         preset=preset, assignments=tuple(settings or ()), mode=mode, family=family, quick=quick, device=device,
-        jobs=jobs, trust=trust,
+        jobs=jobs, trust=trust, frames_of=None if videos is None else _frames_of(videos),
     )  # fmt: skip
     if plan:
         found = plan_reproduction(request, out)
@@ -89,6 +91,12 @@ def reproduce(
         raise typer.Exit(1)
 
 
+def _frames_of(videos: Path) -> Callable[[str], Any]:
+    from avzsl.cli.report import _readers
+
+    return _readers(videos)[0]
+
+
 def _show_plan(plan: dict[str, Any]) -> None:
     for name, count in plan["items"].items():
         lost = plan["cannot_run"].get(name)
@@ -101,6 +109,22 @@ def _show_plan(plan: dict[str, Any]) -> None:
 
 
 def _show(record: dict[str, Any], written: list[Path]) -> None:
+    from avzsl.report.reproduce import sheets
+
+    for entry in record["records"]:
+        print(f"{sheets.title_of(entry)}: {entry['caption']}")
+        if "reason" in entry:
+            print(f"  left out: {entry['reason']}")
+        for panel in entry["panels"] if entry["kind"] == "results" else ():
+            print(f"  {sheets.panel_title(panel)}")
+            sheet = sheets.result_sheet(panel)
+            print_table(["", *sheet.names], [[row.label, *row.cells] for row in sheet.rows])
+            for text in (sheets.notice(panel), *sheets.summary(panel)):
+                if text:
+                    print(f"  {text}")
+        print()
     print("written:")
     for path in written:
-        print(f"  {path}")
+        if path.suffix == ".html":
+            print(f"  {path}")
+    print(f"  and {sum(path.suffix != '.html' for path in written)} other files beside them")
