@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from avzsl.nn.products import linear
+
 Gram = Literal["cosine", "norm_outer"]
 
 
@@ -39,6 +41,6 @@ def similarities(rows: Tensor, gram: Gram) -> Tensor:
     """
     if gram == "cosine":
         directions = normalize(rows, dim=1)
-        return directions @ directions.T
+        return linear(directions, directions)
     lengths: Tensor = torch.linalg.vector_norm(rows, dim=1)
     return lengths.outer(lengths)

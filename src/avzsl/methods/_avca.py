@@ -6,7 +6,7 @@ setting decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -209,12 +209,21 @@ class AvcaNetwork(EmbeddingMethod):
 
     def mode_scores(self, clips: Clips, classes: Tensor) -> dict[str, Tensor]:
         """`"both"`; and, when both branches decide together, each of them."""
-        branches, words = self.branches(clips), self.embed_classes(classes)
-        visual = embedding_scores(branches.visual, words)
-        if self.config.output == "visual":
-            return {"both": visual}
-        audio = embedding_scores(branches.audio, words)
-        return {"both": audio + visual, "audio": audio, "visual": visual}
+        return self.scorer(classes)(clips)
+
+    def scorer(self, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
+        """`mode_scores` for classes [C, d_w] that are embedded once."""
+        words = self.embed_classes(classes)
+
+        def score(clips: Clips) -> dict[str, Tensor]:
+            branches = self.branches(clips)
+            visual = embedding_scores(branches.visual, words)
+            if self.config.output == "visual":
+                return {"both": visual}
+            audio = embedding_scores(branches.audio, words)
+            return {"both": audio + visual, "audio": audio, "visual": visual}
+
+        return score
 
     def _encode(self, audio: Tensor, visual: Tensor) -> Pair:
         """φ_a and φ_v, each [B, token]."""

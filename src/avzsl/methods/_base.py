@@ -157,3 +157,11 @@ class EmbeddingMethod(Method):
 
     def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
         return embedding_scores(self.embed_clips(clips), self.embed_classes(classes))
+
+    def scorer(self, classes: Tensor) -> Callable[[Clips], dict[str, Tensor]]:
+        """`mode_scores` for classes [C, d_w] embedded once; a method that scores otherwise is asked for every block."""
+        own = type(self)
+        if own.class_scores is not EmbeddingMethod.class_scores or own.mode_scores is not Method.mode_scores:
+            return super().scorer(classes)
+        columns = self.embed_classes(classes)
+        return lambda clips: {"both": embedding_scores(self.embed_clips(clips), columns)}

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from avzsl.errors import SettingError
 from avzsl.losses.alignment import alignment_loss
 from avzsl.losses.cross_attention import Pair
 from avzsl.methods._avca import AvcaConfig, AvcaNetwork
 from avzsl.nn.hyperbolic import BOUNDARY, clip_radius, to_tangent
+from avzsl.nn.products import Linear
 from avzsl.types import Batch, Dimensions
 
 
@@ -110,7 +111,7 @@ class AdaptiveNetwork(HyperNetwork):
 
     def __init__(self, config: AdaptiveConfig, dimensions: Dimensions, curvatures: int) -> None:
         super().__init__(config, dimensions)
-        self.head = nn.Linear(2 * config.token, curvatures)
+        self.head = Linear(2 * config.token, curvatures)
         # Adam would still shrink weights without a gradient, by their decay alone.
         self.head.requires_grad_(config.train_head and config.gram == "norm_outer")
 

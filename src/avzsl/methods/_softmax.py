@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avzsl.nn.generative import SPREAD
+from avzsl.nn.products import linear
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Softmax:
 
     def log_probabilities(self, rows: Tensor) -> Tensor:
         """[N, C] of rows [N, d]."""
-        return functional.log_softmax(functional.linear(rows, self.weight, self.bias), 1)
+        return functional.log_softmax(linear(rows, self.weight, self.bias), 1)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def train_softmax(
         for _ in range(training.epochs):
             for index in torch.split(order, training.batch):
                 inputs, wanted = rows[index], labels[index].unsqueeze(1)
-                error = functional.linear(inputs, weight, bias).softmax(1)
+                error = linear(inputs, weight, bias).softmax(1)
                 error.scatter_add_(1, wanted, -torch.ones_like(wanted, dtype=error.dtype))
                 error *= 1 / len(index) if weights is None else weights[index].unsqueeze(1) / len(index)
-                weight.grad, bias.grad = error.T @ inputs, error.sum(0)
+                weight.grad, bias.grad = linear(error.T, inputs.T), error.sum(0)
                 adam.step()
     return Softmax(weight, bias)

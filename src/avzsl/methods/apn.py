@@ -12,6 +12,7 @@ from avzsl.config import quirk
 from avzsl.methods._base import Method, register
 from avzsl.methods._compatibility import compatibility, picture_then_sound
 from avzsl.methods._inputs import both_sizes
+from avzsl.nn.products import linear
 from avzsl.types import Batch, Clips, Dimensions
 
 # Weights start uniform between 0 and this (public code).
@@ -69,11 +70,11 @@ class Apn(Method):
     def fit_step(self, batch: Batch) -> dict[str, Tensor]:
         """Both losses of the map, those of the prototypes, and for the log the share of clips that are named wrong."""
         rows = picture_then_sound(batch.clips, self.dimensions, self.config.normalise)
-        regressed = rows @ self.map.T
+        regressed = linear(rows, self.map)
         logits = regressed @ batch.classes.T
         terms = self._terms(regressed, logits, batch)
         if self.config.local_branch:
-            local = rows @ self.prototypes.T
+            local = linear(rows, self.prototypes)
             found = self._terms(local, local @ batch.classes.T, batch)
             terms |= {f"local_{name}": value for name, value in found.items()}
         wrong = (logits.argmax(1) != batch.labels).float().mean()
@@ -91,4 +92,4 @@ class Apn(Method):
     def class_scores(self, clips: Clips, classes: Tensor) -> Tensor:
         """Scores [B, C] of the regressed text vectors."""
         rows = picture_then_sound(clips, self.dimensions, self.config.normalise)
-        return compatibility(rows @ self.map.T, classes, self.config.euclidean_decision)
+        return compatibility(linear(rows, self.map), classes, self.config.euclidean_decision)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from avzsl.nn.products import Linear, linear
 from avzsl.types import MODALITIES
 
 
@@ -37,7 +38,7 @@ class LatentCombiner(nn.Module):
         super().__init__()
         bound = width**-0.5  # as a linear layer of this width starts
         self.slots = nn.Parameter(torch.empty(slots, width, width).uniform_(-bound, bound))
-        self.gates = nn.ModuleDict({name: nn.Linear(width, width) for name in modalities})
+        self.gates = nn.ModuleDict({name: Linear(width, width) for name in modalities})
         self.mixing = nn.Parameter(torch.zeros(()))  # α = 0.5 at the start
 
     @property
@@ -57,7 +58,7 @@ class LatentCombiner(nn.Module):
         """
         names = tuple(features)
         x = torch.stack([features[name] for name in names], 2)  # [B, L, M, h]
-        reading = nn.functional.linear(x, self.slots.flatten(0, 1))  # K_i^0 A, every slot at once
+        reading = linear(x, self.slots.flatten(0, 1))  # K_i^0 A, every slot at once
         reading = reading.view(*x.shape[:3], len(self.slots), -1)  # [B, L, M, n, h]
         if x.shape[1] == 1:
             combined = self._read_twice(x, reading, names)

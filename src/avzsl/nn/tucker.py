@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.errors import SettingError
+from avzsl.nn.products import linear
+from avzsl.nn.products import linear
 
 
 class TuckerFusion(nn.Module):
@@ -69,14 +71,14 @@ class TuckerFusion(nn.Module):
             Y, [B, outputs].
         """
         limit = keep if isinstance(keep, int) else self.rank
-        r = semantic @ self.semantic_factor[:, :limit]
-        s = temporal @ self.temporal_factor[:, :limit]
+        r = linear(semantic, self.semantic_factor[:, :limit].T)
+        s = linear(temporal, self.temporal_factor[:, :limit].T)
         if isinstance(keep, Tensor):
             part = (torch.arange(self.rank, device=r.device) < keep.unsqueeze(1)).to(r.dtype)
             y = part * self._contract(r * part, s * part, limit)
         else:
             y = self._contract(r, s, limit)
-        return y @ self.output_factor[:, :limit].T
+        return linear(y, self.output_factor[:, :limit])
 
     def _contract(self, r: Tensor, s: Tensor, limit: int) -> Tensor:
         """The leading part of G ×₁ r̃ ×₂ s̃, [B, limit]: two matrix products and a reshape."""
@@ -84,7 +86,7 @@ class TuckerFusion(nn.Module):
             left = r @ self.semantic_slices[:limit, :, :limit].flatten(1)
             right = s @ self.temporal_slices[:limit, :, :limit].flatten(1)
             return (left * right).view(-1, self.slice_rank, limit).sum(1)
-        rows = r @ self.free_core[:limit, :limit, :limit].flatten(1)  # G ×₁ r̃, [B, j k]
+        rows = linear(r, self.free_core[:limit, :limit, :limit].flatten(1).T)  # G ×₁ r̃, [B, j k]
         return torch.bmm(s.unsqueeze(1), rows.view(-1, limit, limit)).squeeze(1)
 
 
