@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from avzsl.nn.convolution import as_library_call
+
 M = TypeVar("M", bound=nn.Module)
 FLOAT = 4  # bytes
 
@@ -81,14 +83,15 @@ def product_flops(rows: int, inner: int, columns: int) -> int:
 def count_flops(run: Callable[[], object]) -> int:
     """FLOPs of the matrix products, convolutions and attentions in `run()`, backward passes included.
 
-    Work hidden in compiled kernels is not seen; `plainly` makes a copy of a model without them.
+    Work hidden in compiled kernels is not seen; `plainly` makes a copy of a model without them. STFT's convolutions are
+    PyTorch's own meanwhile.
     """
     ops = torch.ops.aten
     forgotten = {
         ops._scaled_dot_product_flash_attention_for_cpu: _attention,
         ops._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     }
-    with FlopCounterMode(display=False, custom_mapping=forgotten) as counter:
+    with as_library_call(), FlopCounterMode(display=False, custom_mapping=forgotten) as counter:
         run()
     return int(counter.get_total_flops())
 

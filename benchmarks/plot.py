@@ -33,12 +33,12 @@ class Dot:
 
 
 def dots(comparison: Comparison) -> tuple[str, list[Dot]]:
-    """What the ratios are ratios to (empty = there are none), and the dots of a comparison."""
+    """What the ratios are ratios to (empty = none worth showing), and the dots of a comparison."""
     rows = [row for row in comparison.rows if row.times is not None]
     if any(row.floor is not None for row in rows):
         pairs = [(row, comparison.times_floor(row)) for row in rows]
         to = "its floor"
-    elif comparison.reference and not comparison.rate:
+    elif comparison.reference and not comparison.rate and any(row.kind != "ours" for row in rows):
         pairs = [(row, comparison.times_reference(row)) for row in rows]
         to = f"'{comparison.reference}'"
     else:

@@ -40,7 +40,7 @@ def _axis(context: Context, axis: str, loads: Sequence[Load]) -> Comparison:
     values = [float(getattr(load, axis)) for load in loads]
     variants: list[Variant | Missing] = []
     for value, load in zip(values, loads, strict=True):
-        measured = context.size != "quick" or (axis in MEASURED and load == loads[-1])
+        measured = context.size == "full" or (axis in MEASURED and load == loads[-1])
         cells: dict[str, float | str] = {"peak memory, MiB": peak(load, context.threads) if measured else ""}
         variants.append(Variant(f"{value:,.0f}", training(load, context.seed), cells=cells))
     plan = replace(context.plan, seconds=context.pick(10.0, 1.0, 0.5))
