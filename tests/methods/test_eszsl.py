@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avzsl.config import load_preset
 from avzsl.errors import ModelError, SettingError
+from avzsl.methods._moments import Moments
 from avzsl.methods.eszsl import Eszsl, EszslConfig, choose_penalties, fit_eszsl
 from avzsl.types import Batch, Clips, Dimensions
 
@@ -57,10 +58,14 @@ def signs(labels: Tensor, classes: int) -> Tensor:
 # The closed form
 
 
+def moments(rows: Tensor, labels: Tensor, share: Tensor) -> Moments:
+    return Moments.of(rows.__getitem__, torch.arange(len(rows)), labels, share, int(labels.max()) + 1)
+
+
 def test_fit_by_hand() -> None:
     """x = 1 and -1, s = 1 and -1/2: X C Y B S = 3/4, gram 1, S B S = 5/8; V = (3/4) / ((1 + 1) (5/8 + 3/8))."""
     rows, words = torch.tensor([[1.0], [-1.0]]).double(), torch.tensor([[1.0], [-0.5]]).double()
-    found = fit_eszsl(rows, torch.tensor([0, 1]), words, torch.tensor([0.5, 0.5]).double(), 1.0, 0.375)
+    found = fit_eszsl(moments(rows, torch.tensor([0, 1]), torch.tensor([0.5, 0.5]).double()), words, 1.0, 0.375)
     assert found.item() == pytest.approx(0.375)
 
 
@@ -80,7 +85,7 @@ def test_fit_is_the_least_squares_solution_of_the_whole_objective() -> None:
     system += list((gamma * lam) ** 0.5 * torch.eye(12).double())
     right += [torch.zeros((), dtype=torch.float64)] * (len(system) - len(right))
     best = torch.linalg.lstsq(torch.stack(system), torch.stack(right).unsqueeze(1)).solution.view(4, 3)
-    assert torch.allclose(fit_eszsl(rows, labels, words, share, gamma, lam), best)
+    assert torch.allclose(fit_eszsl(moments(rows, labels, share), words, gamma, lam), best)
 
 
 def test_fit_is_the_formula_of_the_paper_with_penalties_per_clip_and_class() -> None:
@@ -90,7 +95,7 @@ def test_fit_is_the_formula_of_the_paper_with_penalties_per_clip_and_class() -> 
     left = torch.linalg.inv(x @ x.T + 12 * gamma * torch.eye(4))
     paper = left @ x @ y @ s.T @ torch.linalg.inv(s @ s.T + 5 * lam * torch.eye(3))
     equal = torch.full((12,), 1 / 12, dtype=torch.float64)
-    assert torch.allclose(fit_eszsl(rows, labels, words, equal, gamma, lam), paper)
+    assert torch.allclose(fit_eszsl(moments(rows, labels, equal), words, gamma, lam), paper)
 
 
 def test_closed_form_is_where_the_gradient_vanishes() -> None:
@@ -132,14 +137,14 @@ def test_penalties_are_the_best_at_naming_hidden_classes(noise: float) -> None:
             centre = rows[kept].mean(0)
             own = torch.tensor([shown.index(int(label)) for label in labels[kept]])
             equal = torch.full((len(own),), 1 / len(own), dtype=torch.float64)
-            weight = fit_eszsl(rows[kept] - centre, own, words[shown], equal, gamma, lam)
+            weight = fit_eszsl(moments(rows[kept] - centre, own, equal), words[shown], gamma, lam)
             for row, label in zip(rows[~kept], labels[~kept], strict=True):
                 projected = (row - centre) @ weight
                 right += max(range(fold, 12, 3), key=lambda c: float(projected @ words[c])) == int(label)
         recalls[gamma, lam] = right
     assert max(recalls.values()) > min(recalls.values())
     expected = max(pair for pair, right in recalls.items() if right == max(recalls.values()))
-    assert choose_penalties(rows, labels, words, share, 3, grid) == expected
+    assert choose_penalties(rows.__getitem__, labels, words, share, 3, grid) == expected
 
 
 def test_a_penalty_that_is_given_is_kept_and_the_other_is_chosen_and_stored() -> None:
@@ -176,7 +181,7 @@ def test_scores_are_those_of_standardised_rows() -> None:
     raw = torch.cat([clips.audio, clips.visual], 2).squeeze(1).double()
     rows = (raw - raw.mean(0)) / raw.std(0, unbiased=False)
     share = torch.full((48,), 1 / 48, dtype=torch.float64)
-    weight = fit_eszsl(rows, labels, words.double(), share, 0.1, 0.2)
+    weight = fit_eszsl(moments(rows, labels, share), words.double(), 0.1, 0.2)
     assert torch.allclose(method.class_scores(clips, words).double(), rows @ weight @ words.double().T, atol=1e-5)
 
 

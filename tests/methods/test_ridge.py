@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from avzsl.errors import ModelError, SettingError
+from avzsl.methods._moments import Moments
 from avzsl.methods.ridge import Ridge, RidgeConfig, choose_penalty, fit_ridge
 from avzsl.types import Batch, Clips, Dimensions
 
@@ -21,6 +22,10 @@ def world(noise: float, classes: int = 30, clips: int = 8, seed: int = 0) -> tup
     return Clips(5 + 3 * audio.unsqueeze(1), visual.unsqueeze(1)), labels, words
 
 
+def moments(rows: Tensor, labels: Tensor, share: Tensor) -> Moments:
+    return Moments.of(rows.__getitem__, torch.arange(len(rows)), labels, share, int(labels.max()) + 1)
+
+
 def accuracy(method: Ridge, clips: Clips, labels: Tensor, classes: Tensor) -> float:
     return float((method.class_scores(clips, classes).argmax(1) == labels).float().mean())
 
@@ -32,7 +37,7 @@ def test_fit_agrees_with_scikit_learn() -> None:
     share = torch.rand(40, dtype=torch.float64)
     share /= share.sum()
     rows -= share @ rows
-    weight, offset = fit_ridge(rows, targets, share, 0.3)
+    weight, offset = fit_ridge(moments(rows, torch.arange(40), share), targets, 0.3)
     model = linear_model.Ridge(alpha=0.3).fit(rows.numpy(), targets.numpy(), sample_weight=share.numpy())
     assert torch.allclose(weight, torch.from_numpy(model.coef_.T))
     assert torch.allclose(offset, torch.from_numpy(model.intercept_))
@@ -42,7 +47,8 @@ def test_fit_by_hand() -> None:
     rows = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
     targets = torch.tensor([[1.0], [5.0]], dtype=torch.float64)
     # gram 1, cross ((-1)(-2) + 1·2) / 2 = 2, λ = 1: weight 2 / (1 + 1) = 1, offset 3
-    weight, offset = fit_ridge(rows, targets, torch.tensor([0.5, 0.5], dtype=torch.float64), 1.0)
+    share = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    weight, offset = fit_ridge(moments(rows, torch.arange(2), share), targets, 1.0)
     assert weight.item() == pytest.approx(1)
     assert offset.item() == 3
 
@@ -98,7 +104,8 @@ def test_penalty_is_the_best_at_naming_hidden_classes(noise: float) -> None:
             hidden = labels % 5 == fold
             centre = rows[~hidden].mean(0)
             equal = torch.full((int((~hidden).sum()),), 1 / int((~hidden).sum()), dtype=torch.float64)
-            weight, offset = fit_ridge(rows[~hidden] - centre, words[labels[~hidden]], equal, penalty)
+            shown = moments(rows[~hidden] - centre, torch.arange(len(equal)), equal)
+            weight, offset = fit_ridge(shown, words[labels[~hidden]], penalty)
             for row, label in zip(rows[hidden], labels[hidden], strict=True):
                 guess = (row - centre) @ weight + offset
                 best = max(range(fold, 30, 5), key=lambda c: float(guess @ words[c]) / float(words[c].norm()))
@@ -106,7 +113,7 @@ def test_penalty_is_the_best_at_naming_hidden_classes(noise: float) -> None:
         recalls.append(right)
     assert max(recalls) > min(recalls)
     expected = max(p for p, r in zip(penalties, recalls, strict=True) if r == max(recalls))
-    assert choose_penalty(rows, labels, words, share, 5, penalties) == expected
+    assert choose_penalty(rows.__getitem__, labels, words, share, 5, penalties) == expected
 
 
 def test_features_are_standardised_with_balanced_training_statistics() -> None:

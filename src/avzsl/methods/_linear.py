@@ -9,6 +9,7 @@ from torch import Tensor
 
 from avzsl.errors import SettingError
 from avzsl.methods._inputs import given_averages
+from avzsl.methods._moments import Rows, weighted_statistics
 from avzsl.types import Clips, Dimensions
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -67,11 +68,18 @@ def side_by_side(clips: Clips, sizes: Mapping[str, int], mean: Tensor) -> Tensor
     return torch.cat([given[name] if name in given else fillers[name].expand(len(clips), -1) for name in sizes], 1)
 
 
-def weighted_statistics(raw: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation [width] of rows [N, width] under weights [N]; a column that is constant has deviation 1."""
-    mean = share @ raw
-    scale = (share @ (raw - mean).square()).sqrt()
-    return mean, torch.where(scale > 1e-8 * (1 + mean.abs()), scale, torch.ones_like(scale))
+def standardised(clips: Clips, sizes: Mapping[str, int], share: Tensor) -> tuple[Rows, Tensor, Tensor]:
+    """Training rows under weights [N]: standardised, in float64, made when they are asked for.
+
+    Returns:
+        The rows, and the mean and deviation [width] that were taken off and divided by.
+    """
+
+    def raw(index: Tensor) -> Tensor:
+        return side_by_side(clips.rows(index), sizes, torch.zeros(sum(sizes.values()), device=clips.device)).double()
+
+    mean, scale = weighted_statistics(raw, share)
+    return lambda index: (raw(index) - mean) / scale, mean, scale
 
 
 def class_shares(labels: Tensor, classes: int, balanced: bool) -> Tensor:

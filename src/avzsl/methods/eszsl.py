@@ -19,9 +19,10 @@ from avzsl.methods._linear import (
     hidden_groups,
     penalised_solve,
     side_by_side,
+    standardised,
     used_sizes,
-    weighted_statistics,
 )
+from avzsl.methods._moments import Moments, Rows, blocks, everyone, folded
 from avzsl.types import Batch, Clips, Dimensions
 
 
@@ -89,16 +90,15 @@ class Eszsl(Method):
 
     def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
         """Fit the map; that is all the training there is."""
-        raw = side_by_side(clips, self.sizes, self.mean).double()
-        share = class_shares(labels, len(classes), self.config.balanced)
-        mean, scale = weighted_statistics(raw, share)
-        rows, words = (raw - mean) / scale, classes.double()
+        share, words = class_shares(labels, len(classes), self.config.balanced), classes.double()
+        rows, mean, scale = standardised(clips, self.sizes, share)
         features, text = self.config.feature_penalty, self.config.text_penalty
         if not (features and text):
             grid = (features,) if features else PENALTIES, (text,) if text else PENALTIES
             features, text = choose_penalties(rows, labels, words, share, self.config.folds, grid)
         with torch.no_grad():
-            self.weight.copy_(fit_eszsl(rows, labels, words, share, features, text))
+            moments = Moments.of(rows, everyone(labels), labels, share, len(words))
+            self.weight.copy_(fit_eszsl(moments, words, features, text))
             self.mean.copy_(mean)
             self.scale.copy_(scale)
             self.feature_penalty.fill_(features)
@@ -125,29 +125,25 @@ class Eszsl(Method):
         return (side_by_side(clips, self.sizes, self.mean) - self.mean) / self.scale @ self.weight
 
 
-def fit_eszsl(
-    rows: Tensor, labels: Tensor, classes: Tensor, share: Tensor, feature_penalty: float, text_penalty: float
-) -> Tensor:
+def fit_eszsl(moments: Moments, classes: Tensor, feature_penalty: float, text_penalty: float) -> Tensor:
     """V = (X C Xᵀ + γ I)⁻¹ X C Y B Sᵀ (S B Sᵀ + λ I)⁻¹, with diagonal C and B of the weights of clips and classes.
 
     Args:
-        rows: Xᵀ, [N, d] float64.
-        labels: [N] int64, columns of Y.
+        moments: of the rows of Xᵀ, with weights that sum to 1.
         classes: Sᵀ, [K, d_w] float64; every class weighs 1 / K.
-        share: [N] weights of the rows, summing to 1.
         feature_penalty: γ > 0.
         text_penalty: λ > 0.
 
     Returns:
         [d, d_w].
     """
-    gram, cross, text = _products(rows, labels, classes, share)
+    gram, cross, text = _products(moments, classes)
     # The second inverse stands on the right: transposed, it is solved for like the first.
     return penalised_solve(text, penalised_solve(gram, cross, feature_penalty).T, text_penalty).T
 
 
 def choose_penalties(
-    rows: Tensor,
+    rows: Rows,
     labels: Tensor,
     classes: Tensor,
     share: Tensor,
@@ -160,7 +156,7 @@ def choose_penalties(
     classes; the larger γ wins a tie, then the larger λ. With too few classes to hide any, the largest but one of each.
 
     Args:
-        rows: [N, d] float64.
+        rows: features.
         labels: [N] int64.
         classes: [C, d_w] float64.
         share: [N] weights of the rows.
@@ -172,14 +168,12 @@ def choose_penalties(
         first, second = (sorted(values)[-2:][0] for values in grid)
         return first, second
     recall = {(features, text): 0.0 for features in grid[0] for text in grid[1]}
-    for hidden, candidates in groups:
+    for hidden, candidates, mean, moments in folded(rows, labels, share, groups, len(classes)):
         shown = torch.ones(len(classes), dtype=torch.bool, device=labels.device).index_fill(0, candidates, False)
-        place = shown.cumsum(0) - 1
-        part = share[~hidden] / share[~hidden].sum()
-        mean = part @ rows[~hidden]
-        gram, cross, of_text = _products(rows[~hidden] - mean, place[labels[~hidden]], classes[shown], part)
-        for features in grid[0]:
-            projected = (rows[hidden] - mean) @ penalised_solve(gram, cross, features)
+        gram, cross, of_text = _products(moments.only(shown), classes[shown])
+        maps = torch.stack([penalised_solve(gram, cross, features) for features in grid[0]])  # [γ, d, d_w]
+        found = torch.cat([(rows(some) - mean) @ maps for some in blocks(hidden)], 1)
+        for features, projected in zip(grid[0], found, strict=True):
             for text in grid[1]:
                 scores = projected @ penalised_solve(of_text, classes[candidates].T, text)
                 recall[features, text] += balanced_recall(scores, candidates, labels[hidden]) / len(groups)
@@ -187,8 +181,7 @@ def choose_penalties(
     return max(pair for pair, value in recall.items() if value >= best - 1e-12)
 
 
-def _products(rows: Tensor, labels: Tensor, classes: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _products(moments: Moments, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """X C Xᵀ, X C Y B Sᵀ and S B Sᵀ, without ever making Y: it is -1 everywhere and 2 more at the true class."""
-    weighted = rows * share.unsqueeze(1)
-    cross = 2 * weighted.T @ classes[labels] - torch.outer(weighted.sum(0), classes.sum(0))
-    return rows.T @ weighted, cross / len(classes), classes.T @ classes / len(classes)
+    cross = 2 * moments.sums.T @ classes - torch.outer(moments.sums.sum(0), classes.sum(0))
+    return moments.gram, cross / len(classes), classes.T @ classes / len(classes)

@@ -20,9 +20,10 @@ from avzsl.methods._linear import (
     hidden_groups,
     penalised_solve,
     side_by_side,
+    standardised,
     used_sizes,
-    weighted_statistics,
 )
+from avzsl.methods._moments import Moments, Rows, blocks, everyone, folded
 from avzsl.types import Batch, Clips, Dimensions
 
 
@@ -86,13 +87,10 @@ class Ridge(EmbeddingMethod):
 
     def solve(self, clips: Clips, labels: Tensor, classes: Tensor) -> bool:
         """Fit the map; that is all the training there is."""
-        raw = side_by_side(clips, self.sizes, self.mean).double()
-        share = class_shares(labels, len(classes), self.config.balanced)
-        mean, scale = weighted_statistics(raw, share)
-        rows = (raw - mean) / scale
-        words = classes.double()
+        share, words = class_shares(labels, len(classes), self.config.balanced), classes.double()
+        rows, mean, scale = standardised(clips, self.sizes, share)
         penalty = self.config.penalty or choose_penalty(rows, labels, words, share, self.config.folds)
-        weight, offset = fit_ridge(rows, words[labels], share, penalty)
+        weight, offset = fit_ridge(Moments.of(rows, everyone(labels), labels, share, len(words)), words, penalty)
         with torch.no_grad():
             for target, value in zip(
                 (self.weight, self.offset, self.mean, self.scale), (weight, offset, mean, scale), strict=True
@@ -124,26 +122,23 @@ class Ridge(EmbeddingMethod):
         return rows @ self.weight + self.offset
 
 
-def fit_ridge(rows: Tensor, targets: Tensor, share: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+def fit_ridge(moments: Moments, targets: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
     """Weighted ridge regression with an offset that is not penalised.
 
     Args:
-        rows: [N, d] float64, of weighted mean 0.
-        targets: [N, d_w].
-        share: [N] weights of the rows, summing to 1.
+        moments: of rows of weighted mean 0, with weights that sum to 1.
+        targets: [K, d_w], that of each class.
         penalty: λ > 0.
 
     Returns:
         Weight [d, d_w] and offset [d_w].
     """
-    centre = share @ targets
-    weighted = rows * share.unsqueeze(1)
-    gram = rows.T @ weighted
-    return penalised_solve(gram, weighted.T @ (targets - centre), penalty), centre
+    centre = moments.weights @ targets
+    return penalised_solve(moments.gram, moments.sums.T @ (targets - centre), penalty), centre
 
 
 def choose_penalty(
-    rows: Tensor, labels: Tensor, classes: Tensor, share: Tensor, folds: int, penalties: Sequence[float] = PENALTIES
+    rows: Rows, labels: Tensor, classes: Tensor, share: Tensor, folds: int, penalties: Sequence[float] = PENALTIES
 ) -> float:
     """The λ that names hidden classes best: the zero-shot question, asked inside the training classes.
 
@@ -151,7 +146,7 @@ def choose_penalty(
     hidden clips among the hidden classes. The score is the recall averaged over classes; the larger λ wins a tie.
 
     Args:
-        rows: [N, d] float64.
+        rows: features.
         labels: [N] int64.
         classes: [C, d_w] float64.
         share: [N] weights of the rows.
@@ -162,16 +157,13 @@ def choose_penalty(
     if not groups:
         return sorted(penalties)[-2] if len(penalties) > 1 else penalties[0]
     recall = dict.fromkeys(sorted(penalties), 0.0)
-    for hidden, candidates in groups:
-        x, part = rows[~hidden], share[~hidden] / share[~hidden].sum()
-        mean = part @ x
-        weighted = (x - mean) * part.unsqueeze(1)
-        targets = classes[labels[~hidden]]
-        centre = part @ targets
-        gram, cross = (x - mean).T @ weighted, weighted.T @ (targets - centre)
+    for hidden, candidates, mean, shown in folded(rows, labels, share, groups, len(classes)):
         words = nn.functional.normalize(classes[candidates], dim=1)
-        for penalty in recall:
-            predicted = (rows[hidden] - mean) @ penalised_solve(gram, cross, penalty) + centre
-            recall[penalty] += balanced_recall(predicted @ words.T, candidates, labels[hidden]) / len(groups)
+        fits = [fit_ridge(shown, classes, penalty) for penalty in recall]
+        maps = torch.stack([weight @ words.T for weight, _ in fits])  # [penalties, d, candidates]
+        offsets = torch.stack([offset @ words.T for _, offset in fits]).unsqueeze(1)
+        scores = torch.cat([(rows(some) - mean) @ maps + offsets for some in blocks(hidden)], 1)
+        for penalty, values in zip(recall, scores, strict=True):
+            recall[penalty] += balanced_recall(values, candidates, labels[hidden]) / len(groups)
     best = max(recall.values())
     return max(penalty for penalty, value in recall.items() if value >= best - 1e-12)
