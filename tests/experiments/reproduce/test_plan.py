@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.conftest import TOY_EXTRACTOR, write_toy_benchmark
 
 from avzsl.errors import DataError, SettingError
 from avzsl.experiments.reproduce.context import QUICK, Context, Request
@@ -15,6 +14,7 @@ from avzsl.experiments.reproduce.items import ITEMS
 from avzsl.experiments.reproduce.published import published
 from avzsl.experiments.reproduce.run import _plan, chosen_items, plan_reproduction
 from avzsl.experiments.reproduce.sweeps import rank_sweep, sweeps, threshold_sweep, time_step_sweep
+from tests.conftest import TOY_EXTRACTOR, write_toy_benchmark
 
 Contexts = Callable[..., Context]
 Requests = Callable[..., Request]
@@ -66,11 +66,26 @@ def test_grids_are_those_of_the_paper() -> None:
     assert ranks.settings["R=80, T=4"] == ("rank=80", "time_steps=4")
     assert thresholds.settings["V_th=0.4, audio"] == ("dynamic_threshold=false", "threshold=0.4", "modality=audio")
     assert thresholds.settings["V_th=dynamic, both"] == ("dynamic_threshold=true", "modality=both")
+    assert "nothing ever fires" in thresholds.note and not threshold_sweep((0.2,)).note
     for sweep in (*sweeps(quick=False), *sweeps(quick=True)):
         assert {key for series in sweep.series for key in series.keys} == set(sweep.settings)
         assert all(len(series.keys) == len(sweep.ticks) for series in sweep.series)
     for sweep in sweeps(quick=False):  # a claim about a row that is not there would be left out without a word
         assert {key for claim in sweep.claims for key in claim.keys} <= set(sweep.settings)
+
+
+def test_a_threshold_of_one_keeps_the_network_silent() -> None:
+    """What the figure's page says of it."""
+    import torch
+
+    from avzsl.nn.spiking import SpikingConfig, SpikingEncoder
+
+    torch.manual_seed(0)
+    features = 100 * torch.randn(32, 1, 24)
+    for threshold, silent in ((1.0, True), (0.6, False)):
+        config = SpikingConfig(time_steps=16, threshold=threshold, dynamic_threshold=False, positions=64)
+        encoder = SpikingEncoder(24, config).train()
+        assert (float(torch.stack(tuple(encoder(features, None).rates)).detach().sum()) == 0) is silent
 
 
 def test_fig3_and_its_panels_share_their_trainings(context_for: Contexts) -> None:

@@ -120,8 +120,8 @@ def test_the_order_is_told_line_by_line_and_counted(record: dict[str, Any]) -> N
     assert sheet.rows[0].label == "STFT − W/o GLP"
     assert sheet.rows[0].cells == ("HM", "+4.93", "−1.50 ± 0.25", "[−3.0, 0.0]", "–", "leans the other way")
     assert sheets.summary(panel) == [
-        "HM, the paper's order in 1 comparisons: 1 × leans the other way.",
-        "ZSL, the paper's order in 1 comparisons: 1 × holds.",
+        "HM, the paper's order in 1 comparison: 1 × leans the other way.",
+        "ZSL, the paper's order in 1 comparison: 1 × holds.",
         "HM: 3 of 6 pairs of methods stand in the paper's order.",
     ]
     panel["orders"][0] |= {"where": "Sec. IV", "paper": None}

@@ -16,6 +16,10 @@ RANKS = (20, 40, 60, 80)
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8, 1.0)
 MODALITIES = ("both", "audio", "visual")
 DYNAMIC = "dynamic"
+SILENT = (
+    "With GLP a neuron's input lies between 0 and 1 (Eq. 7), and so does its membrane: at a fixed threshold of 1.0"
+    " nothing ever fires, whatever is learned."
+)
 _INPUTS = {"both": "both modalities", "audio": "audio only", "visual": "visual only"}
 
 
@@ -46,6 +50,7 @@ class Sweep:
         labels: row key to words.
         claims: what the text says of it.
         apart: how many of the last ticks are no values of the axis, so that no line leads to them.
+        note: what follows from the equations alone.
     """
 
     key: str
@@ -57,6 +62,7 @@ class Sweep:
     labels: Mapping[str, str]
     claims: tuple[Claim, ...]
     apart: int = 0
+    note: str = ""
 
 
 def time_step_sweep(steps: Sequence[int] = TIME_STEPS) -> Sweep:
@@ -113,7 +119,8 @@ def threshold_sweep(thresholds: Sequence[float] = THRESHOLDS) -> Sweep:
             where = "Sec. IV-C.4: both modalities pass one alone"
             claims.append(Claim(f"V_th={DYNAMIC}, both", f"V_th={DYNAMIC}, {modality}", where))
     return Sweep("c", "Fixed thresholds against the dynamic one", "threshold V_th",
-                 (*map(str, thresholds), DYNAMIC), tuple(series), settings, labels, tuple(claims), apart=1)  # fmt: skip
+                 (*map(str, thresholds), DYNAMIC), tuple(series), settings, labels, tuple(claims), 1,
+                 SILENT if 1.0 in thresholds else "")  # fmt: skip
 
 
 def sweeps(quick: bool) -> tuple[Sweep, ...]:
@@ -144,19 +151,9 @@ class Figure3:
     def collect(self, context: Context, found: Found) -> dict[str, Any]:
         """One panel for each sweep and data folder, with what its chart shows."""
         item = published("fig3")
-        panels = [
-            panel(
-                item, place, _lines(context, place, sweep), found, columns=("hm", "zsl"), claims=sweep.claims,
-                title=f"({sweep.key}) {sweep.title}",
-            )
-            | {"chart": {
-                "key": sweep.key, "title": sweep.title, "axis": sweep.axis, "ticks": list(sweep.ticks),
-                "apart": sweep.apart,
-                "series": [{"label": series.label, "keys": list(series.keys)} for series in sweep.series],
-            }}
-            for place in context.places(item)
-            for sweep in self._sweeps(context)
-        ]  # fmt: skip
+        places = context.places(item)
+        sweeps_here = self._sweeps(context)
+        panels = [_sweep_panel(context, place, sweep, found) for place in places for sweep in sweeps_here]
         number = item.number if len(self.keys) > 1 else f"{item.number}{self.keys[0]}"
         return table_record(item, context, panels) | {"item": self.name, "number": number}
 
@@ -169,6 +166,20 @@ def _lines(context: Context, place: Place, sweep: Sweep) -> list[Line]:
         Line(key, sweep.labels[key], context.trainings(place, SUBJECT, *settings))
         for key, settings in sweep.settings.items()
     ]
+
+
+def _sweep_panel(context: Context, place: Place, sweep: Sweep, found: Found) -> dict[str, Any]:
+    record = panel(
+        published("fig3"), place, _lines(context, place, sweep), found, columns=("hm", "zsl"), claims=sweep.claims,
+        title=f"({sweep.key}) {sweep.title}",
+    )  # fmt: skip
+    series = [{"label": series.label, "keys": list(series.keys)} for series in sweep.series]
+    record["chart"] = {
+        "key": sweep.key, "title": sweep.title, "axis": sweep.axis, "ticks": list(sweep.ticks), "apart": sweep.apart,
+        "series": series,
+    }  # fmt: skip
+    record["notes"] += [sweep.note] if sweep.note else []
+    return record
 
 
 ITEMS.register("fig3")(Figure3())

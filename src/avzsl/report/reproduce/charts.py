@@ -43,7 +43,7 @@ def draw(figure: Any, panel: Record, colours: Colours, title: str) -> str:
     """
     said = _sweep(figure, panel, colours) if "chart" in panel else _dots(figure, panel, colours)
     # A figure leaves its page; what its numbers are must go with it.
-    figure.suptitle(f"{title} {panel_title(panel)}", fontsize=10)
+    figure.suptitle(f"{title}, {panel_title(panel)}", fontsize=10)
     figure.get_layout_engine().set(wspace=0.06)
     return said
 

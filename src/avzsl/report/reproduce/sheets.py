@@ -46,17 +46,18 @@ class Sheet:
         first: title of the first column.
         groups: titles with the titles below them; a single empty one below means that there is no second level.
         rows: lines.
+        words: how many of the last columns are words and no numbers.
     """
 
     first: str
     groups: tuple[tuple[str, tuple[str, ...]], ...]
     rows: tuple[Row, ...]
+    words: int = 0
 
     @property
     def names(self) -> list[str]:
         """One title per column after the first."""
         return [f"{title} {below}".strip() for title, parts in self.groups for below in parts]
-
 
     @property
     def starts(self) -> frozenset[int]:
@@ -106,7 +107,7 @@ def order_sheet(panel: Record) -> Sheet | None:
             entry["verdict"] or MISSING, *([entry["where"]] if told else []),
         )  # fmt: skip
         rows.append(Row(f"{labels[entry['better']]} {MINUS} {labels[entry['worse']]}", cells))
-    return Sheet("difference", tuple([*groups, ("said in", ("",))] if told else groups), tuple(rows))
+    return Sheet("difference", tuple([*groups, ("said in", ("",))] if told else groups), tuple(rows), 1 + told)
 
 
 def title_of(record: Record) -> str:
@@ -140,7 +141,8 @@ def summary(panel: Record) -> list[str]:
         parts = [f"{counts[verdict]} × {verdict}" for verdict in VERDICTS if counts[verdict]]
         if counts[""]:
             parts.append(f"{counts['']} × not known")
-        said.append(f"{COLUMNS[score][0]}, the paper's order in {len(entries)} comparisons: {', '.join(parts)}.")
+        many = f"{len(entries)} comparison{'s' * (len(entries) > 1)}"
+        said.append(f"{COLUMNS[score][0]}, the paper's order in {many}: {', '.join(parts)}.")
     for score, (agreeing, total) in panel["pairs"].items():
         if total:
             said.append(f"{COLUMNS[score][0]}: {agreeing} of {total} pairs of methods stand in the paper's order.")
