@@ -22,6 +22,7 @@ from avzsl.experiments.spikes.survey import first_of_classes, rates_of
 from avzsl.methods._base import Method
 from avzsl.methods._checkpoint import ModelCard, save_model
 from avzsl.methods._energy import Effort, EnergyModel
+from avzsl.methods._spikes import module_macs
 from avzsl.methods.avmst import Avmst, AvmstConfig
 from avzsl.methods.mdft import Mdft, MdftConfig
 from avzsl.methods.ridge import Ridge, RidgeConfig
@@ -166,6 +167,21 @@ def test_every_spiking_method_can_be_surveyed(
     assert json.dumps(survey.as_dict(), allow_nan=False)
 
 
+def test_clips_of_different_lengths_are_counted_one_by_one(make: Make, tiny_benchmark: Any) -> None:
+    run = make(Stft, SMALL, tiny_benchmark.temporal)
+    survey = survey_spikes(run, tiny_benchmark.root, device="cpu")
+    method, _, _, test = open_with_test_set(run, tiny_benchmark.root, device=torch.device("cpu"))
+    method.eval()
+    sums: dict[str, float] = {}
+    with torch.no_grad():
+        for row in range(len(test)):
+            for name, macs in module_macs(method, test.features.clips(torch.tensor([row])), test.classes).items():
+                sums[name] = sums.get(name, 0.0) + macs / len(test)
+    found = {part.module: part.counts["macs"] for part in survey.parts if part.kind == "float module"}
+    assert found == pytest.approx({name: sums[name] for name in found})
+    assert found["attention"] % 1, "not all clips are of one length"
+
+
 def test_spread_needs_two_clips() -> None:
     assert rates_of(torch.zeros(0, 2)).mean is None
     one = rates_of(torch.tensor([[0.5, 0.25]]))
@@ -186,3 +202,14 @@ def test_break_even_of_bare_weights_is_the_ratio_of_the_constants() -> None:
     balanced = balance([*mine, dear], twin, 0.2, EnergyModel())
     assert balanced.arithmetic.break_even is None
     assert balanced.plain.break_even == pytest.approx(4.6 / (0.9 * 8))
+
+
+def test_memory_traffic_counts_in_its_own_column_alone() -> None:
+    """Small memories, 5 pJ a number: a weight and a current there and back, against a weight and an input."""
+    mine = Effort("net", "a", "linear", "spikes", adds=64, weight_reads=64, state_reads=64, state_writes=64)
+    twin = Effort("net", "a", "linear", "floats", macs=40, weight_reads=40, value_reads=40)
+    found = balance([mine], [twin], 0.2, EnergyModel())
+    assert (found.arithmetic.spiking, found.arithmetic.twin) == (pytest.approx(64 * 0.9), pytest.approx(40 * 4.6))
+    assert found.memory.spiking == pytest.approx(64 * (0.9 + 15)) and found.memory.driven == 1
+    assert found.memory.twin == pytest.approx(40 * (4.6 + 10))
+    assert found.memory.break_even == pytest.approx(0.2 * 40 * 14.6 / (64 * 15.9))
