@@ -117,8 +117,8 @@ def _show(record: dict[str, Any], written: list[Path]) -> None:
             print(f"  left out: {entry['reason']}")
         for panel in entry["panels"] if entry["kind"] == "results" else ():
             print(f"  {sheets.panel_title(panel)}")
-            sheet = sheets.result_sheet(panel)
-            print_table(["", *sheet.names], [[row.label, *row.cells] for row in sheet.rows])
+            for sheet in filter(None, (sheets.result_sheet(panel), sheets.verdict_sheet(panel))):
+                print_table([sheet.first, *sheet.names], [[row.label, *row.cells] for row in sheet.rows])
             for text in (sheets.notice(panel), *sheets.summary(panel)):
                 if text:
                     print(f"  {text}")

@@ -88,6 +88,7 @@ def test_ours_stand_beside_the_papers_without_a_difference_where_nothing_compare
     assert sheet.names == ["HM paper", "HM ours", "ZSL paper", "ZSL ours"]
     assert sheet.rows[0].cells == ("27.65", "61.23 ± 1.50", "24.79", "–")
     assert sheet.rows[1].cells == ("32.58", "60.00", "29.72", "50.00 ± 0.00") and sheet.rows[1].strong
+    assert sheets.verdict_sheet(record["panels"][0]) is None
     assert sheets.notice(record["panels"][0]).startswith("No reproduction: the data are simulated")
     assert "(UCF) stand beside ours to show its order" in sheets.notice(record["panels"][0])
     assert sheets.panel_title(record["panels"][0]) == "World (simulated)"
@@ -95,10 +96,12 @@ def test_ours_stand_beside_the_papers_without_a_difference_where_nothing_compare
 
 def test_difference_and_verdict_stand_where_the_numbers_compare(comparable: dict[str, Any]) -> None:
     panel = comparable["panels"][0]
-    sheet = sheets.result_sheet(panel)
-    assert sheet.groups[0] == ("HM", ("paper", "ours", "difference"))
-    assert sheet.rows[0].cells == ("27.65", "61.23 ± 1.50", "−1.42 (below)", "24.79", "–", "–")
-    assert sheet.rows[1].cells[2] == "+0.50 (within the band)"
+    sheet = sheets.verdict_sheet(panel)
+    assert sheet is not None and sheet.names == ["HM", "ZSL"]
+    assert sheet.rows[0].cells == ("−1.42 below", "–")
+    assert sheet.rows[1].cells == ("+0.50 within the band", "+3.25 above")
+    assert "Difference and verdict" in markdown(comparable, {}) and "-verdict}" in latex(comparable)
+    assert "| −1.42 below |" in markdown(comparable, {})
     assert sheets.notice(panel) == "" and sheets.panel_title(panel) == "UCF"
     assert "HM: 1 of 2 numbers within the band." in sheets.summary(panel)
     assert "ZSL: 0 of 1 numbers within the band." in sheets.summary(panel)
@@ -227,6 +230,14 @@ def test_a_page_is_one_file_with_everything(record: dict[str, Any], tmp_path: Pa
     assert (tmp_path / "table4" / "table4.png").read_bytes().startswith(b"\x89PNG")
     again = {path: path.read_bytes() for path in written}
     assert {path: path.read_bytes() for path in write_items(tmp_path, ["table4"])} == again
+
+
+def test_a_page_of_numbers_that_compare_has_verdicts(comparable: dict[str, Any], tmp_path: Path) -> None:
+    folder = stored(comparable, tmp_path)
+    write_items(tmp_path, ["table4"])
+    page = html.unescape((folder / "table4.html").read_text(encoding="utf-8"))
+    assert "−1.42 below" in page and "No reproduction" not in page and "no reproduction" not in page
+    assert ">paper<" in re.sub(r"\s+", "", (folder / "table4.svg").read_text(encoding="utf-8"))
 
 
 def test_a_sweep_is_drawn(record: dict[str, Any], tmp_path: Path) -> None:

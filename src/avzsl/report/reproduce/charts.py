@@ -94,7 +94,8 @@ def _dots(figure: Any, panel: Record, colours: Colours) -> str:
             axes.plot(values, [place] * len(values), "o", color=colours["ink"], markersize=3.5, fillstyle="none",
                       markeredgewidth=0.8, clip_on=False, label="one run")  # fmt: skip
             if panel["comparable"] and numbers["published"] is not None:
-                axes.plot([numbers["published"]], [place], "x", color=colours["ink"], markersize=8, label="paper")
+                axes.plot([numbers["published"]], [place], "x", color=colours["ink"], markersize=8, clip_on=False,
+                          label="paper")  # fmt: skip
             if row["reference"]:
                 axes.axvline(
                     numbers["mean"], color=colours["soft"], linewidth=1.0, linestyle="--", label=f"{row['label']}"
@@ -104,7 +105,7 @@ def _dots(figure: Any, panel: Record, colours: Colours) -> str:
         axes.tick_params(axis="y", length=0)
         axes.set_yticks(range(len(rows)), [short(row["label"], 26) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-    _legend(figure, 5)
+    _legend(figure, 6)
     return _words(
         panel, "A ring is one run, a mark their mean; the dashed line is the row the others are compared with."
     )

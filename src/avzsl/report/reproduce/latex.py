@@ -25,6 +25,10 @@ def latex(record: Record) -> str:
     for panel in record["panels"]:
         about = [f"{title}. {record['caption']}. {sheets.panel_title(panel)}.", sheets.notice(panel)]
         text += [*table(sheets.result_sheet(panel), " ".join(filter(None, about)), f"tab:{record['item']}"), ""]
+        verdicts = sheets.verdict_sheet(panel)
+        if verdicts is not None:
+            said = f"{title}, difference and verdict. {sheets.panel_title(panel)}. {record['rules'][0]}"
+            text += [*table(verdicts, said, f"tab:{record['item']}-verdict"), ""]
         order = sheets.order_sheet(panel)
         if order is not None:
             said = f"{title}, whether the paper's order holds. {sheets.panel_title(panel)}. {' '.join(record['rules'])}"

@@ -62,8 +62,9 @@ def _write_page(record: Record, folder: Path) -> Path:
     panels = [
         {
             "title": sheets.panel_title(panel), "notice": sheets.notice(panel), "summary": sheets.summary(panel),
-            "results": sheets.result_sheet(panel), "orders": sheets.order_sheet(panel), "notes": sheets.notes(panel),
-            "facts": panel["facts"], "settings": sheets.settings_of(panel),
+            "results": sheets.result_sheet(panel), "verdicts": sheets.verdict_sheet(panel),
+            "orders": sheets.order_sheet(panel), "notes": sheets.notes(panel), "facts": panel["facts"],
+            "settings": sheets.settings_of(panel),
             "picture": _picture(panel, f"picture{place}", sheets.title_of(record)),
         }
         for place, panel in enumerate(record["panels"])

@@ -71,12 +71,12 @@ class Sheet:
 
 
 def result_sheet(panel: Record) -> Sheet:
-    """Published, ours, and the difference with its verdict where the two compare."""
+    """The paper's numbers and ours."""
     columns = panel["columns"]
     printed = {c: any(row["scores"][c]["published"] is not None for row in panel["rows"]) for c in columns}
     groups = []
     for column in columns:
-        parts = ["paper"] * printed[column] + ["ours"] + ["difference"] * (printed[column] and panel["comparable"])
+        parts = ["paper"] * printed[column] + ["ours"]
         groups.append((COLUMNS[column][0], tuple(parts) if len(parts) > 1 else ("",)))
     rows = []
     for row in panel["rows"]:
@@ -85,10 +85,20 @@ def result_sheet(panel: Record) -> Sheet:
             numbers, digits = row["scores"][column], COLUMNS[column][1]
             cells += [number(numbers["published"], digits)] * printed[column]
             cells.append(spread(numbers, digits))
-            if printed[column] and panel["comparable"]:
-                cells.append(judged(numbers, digits))
         rows.append(Row(row["label"], tuple(cells), row["reference"]))
     return Sheet("", tuple(groups), tuple(rows))
+
+
+def verdict_sheet(panel: Record) -> Sheet | None:
+    """Ours minus the paper's, with the verdict; None where the two do not compare."""
+    if not panel["comparable"]:
+        return None
+    columns = [c for c in panel["columns"] if any(row["scores"][c]["published"] is not None for row in panel["rows"])]
+    rows = [
+        Row(row["label"], tuple(judged(row["scores"][c], COLUMNS[c][1]) for c in columns), row["reference"])
+        for row in panel["rows"]
+    ]
+    return Sheet("ours − paper", tuple((COLUMNS[c][0], ("",)) for c in columns), tuple(rows), len(columns))
 
 
 def order_sheet(panel: Record) -> Sheet | None:
@@ -188,7 +198,7 @@ def judged(numbers: Record, digits: int) -> str:
     """Difference and verdict."""
     if numbers["difference"] is None:
         return MISSING
-    return f"{signed(numbers['difference'], digits)} ({numbers['verdict']})"
+    return f"{signed(numbers['difference'], digits)} {numbers['verdict']}"
 
 
 def between(interval: Sequence[float] | None) -> str:

@@ -39,6 +39,9 @@ def markdown(record: Record, pictures: Mapping[int, Sequence[str]]) -> str:
         text += [f"![{escape(sheets.panel_title(panel))}]({name})" for name in pictures.get(place, ())[:1]]
         text += [""] if pictures.get(place) else []
         text += [*table(sheets.result_sheet(panel)), ""]
+        verdicts = sheets.verdict_sheet(panel)
+        if verdicts is not None:
+            text += ["### Difference and verdict", "", *table(verdicts), ""]
         order = sheets.order_sheet(panel)
         if order is not None:
             text += ["### The paper's order", "", *table(order), ""]
