@@ -35,6 +35,7 @@ class Evidence:
         class_names, clip_names: C and N names.
         bias: taken off the scores of seen classes.
         zsl_scores: [N, C], scores that decide among unseen classes; None = `scores` do.
+        embeddings, class_embeddings: [N, D] and [C, D]; None where the method has no common space.
     """
 
     scores: Tensor
@@ -44,6 +45,8 @@ class Evidence:
     clip_names: tuple[str, ...]
     bias: float
     zsl_scores: Tensor | None = None
+    embeddings: Tensor | None = None
+    class_embeddings: Tensor | None = None
 
     def decisions(self) -> Decisions:
         """What was decided right, clips and classes in the order of their names, so that two runs line up."""
@@ -71,6 +74,7 @@ def read_evidence(folder: Path) -> Evidence:
         found = Evidence(
             scores, labels.long(), seen.bool(), tuple(map(str, names["class_names"])),
             tuple(map(str, names["clip_names"])), float(names["bias"]), tensors.get("zsl_scores"),
+            tensors.get("embeddings"), tensors.get("class_embeddings"),
         )  # fmt: skip
         shape = (len(found.clip_names), len(found.class_names))
         fits = scores.shape == shape and labels.shape == shape[:1] and seen.shape == shape[1:]

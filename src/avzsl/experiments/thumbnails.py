@@ -45,6 +45,25 @@ def frame_strip(frames: NDArray[Any]) -> bytes | None:
     return _jpeg(strip)
 
 
+def still(frames: NDArray[Any]) -> bytes | None:
+    """The middle frame.
+
+    Args:
+        frames: [F, H, W, 3] uint8.
+
+    Returns:
+        A JPEG, or None when there is no frame.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
+        return None
+    frame = np.ascontiguousarray(frames[len(frames) // 2], dtype=np.uint8)
+    width = max(1, round(HEIGHT * frame.shape[1] / frame.shape[0]))
+    return _jpeg(_pillow().fromarray(frame).resize((width, HEIGHT)))
+
+
 def spectrogram(sound: tuple[NDArray[Any], int]) -> bytes | None:
     """Loudness by time (left to right) and pitch (upwards, logarithmic from 60 Hz).
 
