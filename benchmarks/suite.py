@@ -156,11 +156,9 @@ def run(
         for name in wanted:
             title, measure = sections[name]
             stored = bench.sections.get(name)
-            if (
-                stored is not None
-                and not stored.error
-                and (not fresh or name not in [*only, *({} if only else wanted)])
-            ):
+            # Fresh are those asked for by name; the machine's rates come again only where everything does.
+            again = fresh and (not only or name in only)
+            if stored is not None and not stored.error and not again:
                 say(f"{name}: there already")
                 continue
             say(f"{name}: {title} ...")

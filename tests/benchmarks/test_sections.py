@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from avzsl.evaluation.metrics import bias_curve
 from benchmarks.__main__ import main
 from benchmarks.context import Context
-from benchmarks.load import Load, training
+from benchmarks.load import Load, peak_memory, training
 from benchmarks.sections import SECTIONS
 from benchmarks.sections.evaluation import curve_per_bias
 from benchmarks.sections.growth import peak, slope
@@ -125,6 +126,12 @@ def test_an_outcome_leaves_the_weights_and_a_step_moves_them() -> None:
     assert all(torch.equal(value, before[name]) for name, value in trainee.method.state_dict().items())
     trainee.step()
     assert not all(torch.equal(value, before[name]) for name, value in trainee.method.state_dict().items())
+
+
+def test_peak_memory_is_what_the_system_says() -> None:
+    resource = pytest.importorskip("resource")
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    assert peak_memory() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, rel=0.05)
 
 
 @pytest.mark.slow
