@@ -19,7 +19,7 @@ TEXT = "hash-ngram"
 
 def world(context: Context) -> tuple[Path, int, float]:
     """A folder of generated videos, their number and the seconds of one; made once."""
-    clips, seconds = context.pick(8, 4, 4), context.pick(10.0, 4.0, 1.0)
+    clips, seconds = context.pick(6, 4, 4), context.pick(6.0, 4.0, 1.0)
     folder = context.folder / f"world-{context.size}"
     generate_world(folder, classes=10, clips=clips, seconds=seconds, seed=context.seed)
     return folder, len(media_files([folder])), seconds

@@ -21,7 +21,7 @@ from benchmarks.record import Comparison
 def run(context: Context) -> list[Comparison]:
     """Latency for one, throughput for many; from files and from features."""
     predictor = Predictor.open(model(context))
-    files = media_files([world(context)[0]])[: context.pick(40, 12, 3)]
+    files = media_files([world(context)[0]])[: context.pick(24, 12, 3)]
     features = [extractor().extract(path) for path in files]
     names = [found.name for found in predictor.predict(files)]
     one, clip = files[0], features[0]
