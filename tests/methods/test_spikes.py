@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -103,6 +105,9 @@ CASES = {
     "stft": lambda: Stft(SMALL, SIZES),
     "full spike": lambda: Stft(StftConfig(**vars(SMALL) | {"reasoning": "spiking_attention"}), SIZES),
     "spiking path": lambda: Stft(StftConfig(**vars(SMALL) | {"paths": "snn"}), SIZES),
+    "full spike, one path": lambda: Stft(
+        StftConfig(**vars(SMALL) | {"paths": "snn", "reasoning": "spiking_attention"}), SIZES
+    ),
     "audio": lambda: Stft(StftConfig(**vars(SMALL) | {"modality": "audio"}), SIZES),
     "avmst": lambda: Avmst(AvmstConfig(time_steps=3), SIZES),
     "quirks": lambda: Avmst(AvmstConfig(time_steps=3, visual_loop="audio"), Dimensions(10, 10, 6)),
@@ -157,6 +162,16 @@ def test_a_clip_costs_the_same_alone_and_in_a_block(name: str) -> None:
                     assert int(mine.passes[0]) == int(theirs.passes[row])
                 for kept, other in zip(one.upkeep, all_.upkeep, strict=True):
                     assert int(kept.values[0]) == int(other.values[row])
+
+
+def test_events_of_frames_arrive_as_spikes() -> None:
+    method = Mdft(MdftConfig(hidden=16, heads=2, head_width=8, time_steps=3, events="frames"), SIZES).eval()
+    some = replace(clips(SIZES, 2, 1), events=(torch.rand(2, 3, 2, 8, 8) < 0.2).float())
+    with torch.no_grad():
+        layers = {layer.name: layer.synapses[0] for layer in method.spike_layers(some)}
+    assert layers["audio motion 1"].spikes is None and layers["audio motion 1"].passes.tolist() == [3, 3]
+    assert layers["visual motion 1"].passes.tolist() == [0, 0]
+    assert all(float(count) > 0 for count in layers["visual motion 1"].operations())
 
 
 def test_the_variant_without_spikes_has_none() -> None:
