@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from avzsl.decision import calibrate, decide, embedding_scores, top_k
+from avzsl.decision import CHUNK, calibrate, decide, embedding_scores, top_k
 from avzsl.errors import ModelError
 
 
@@ -108,3 +108,11 @@ def test_nothing_to_choose_from_is_refused() -> None:
         decide(scores, seen, 0.0, torch.tensor([False, False]))
     with pytest.raises(ValueError, match="at least one"):
         top_k(scores, seen, 0.0, 0)
+
+
+def test_blocks_of_rows_come_back_in_order() -> None:
+    scores = torch.randn(2 * CHUNK + 500, 7, generator=torch.Generator().manual_seed(0))
+    seen, candidates = torch.arange(7) < 4, torch.arange(7) != 2
+    wanted = calibrate(scores.double(), seen, 0.25).masked_fill(~candidates, -torch.inf).argmax(1)
+    assert torch.equal(decide(scores, seen, 0.25, candidates), wanted)
+    assert decide(scores[:0], seen, 0.25).shape == (0,)
