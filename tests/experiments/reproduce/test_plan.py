@@ -107,6 +107,17 @@ def test_a_folder_of_the_papers_benchmark_is_preferred(tmp_path: Path, toy_bench
     assert (place.label, place.paper) == ("Toy", "ucf") and "none of the paper's benchmarks" in place.reasons[0]
 
 
+def test_items_share_one_copy_of_the_data(tmp_path: Path, toy_benchmark: Path) -> None:
+    """More folders than the loader keeps."""
+    paths = [toy_benchmark]
+    for name in ("One", "Two", "Three"):
+        write_toy_benchmark(tmp_path / name, TOY_EXTRACTOR)
+        paths.append(tmp_path / name)
+    context = Context(Request(items=("table4",), data=tuple(paths), device="cpu"), tmp_path / "out")
+    held = [[id(place.benchmark) for place in context.places(published(name))] for name in ("table3", "table4")]
+    assert held[0] == held[1] and len(set(held[0])) == 4
+
+
 def test_another_benchmark_than_the_tables_says_so(tmp_path: Path) -> None:
     write_toy_benchmark(tmp_path / "VGGSound", TOY_EXTRACTOR)
     context = Context(Request(items=("table4",), data=(tmp_path / "VGGSound",), device="cpu"), tmp_path / "out")
@@ -136,6 +147,9 @@ def test_missing_features_say_what_is_needed(tmp_path: Path, request_for: Reques
     request = request_for("table11", data=(tmp_path / "UCF",))
     with pytest.raises(DataError, match=r"Table XI needs features of family 'cls' \(VGGish and C3D"):
         plan_reproduction(request, tmp_path / "out")
+    with pytest.raises(DataError) as caught:
+        plan_reproduction(request, tmp_path / "out")
+    assert "ask for family 'main'" not in str(caught.value) and "--family" in str(caught.value)
     # Beside other items it is left out with the same words.
     found = plan_reproduction(replace(request, items=("table4", "table11")), tmp_path / "out")
     assert list(found["items"]) == ["table4"] and "VGGish" in found["refused"]["table11"]

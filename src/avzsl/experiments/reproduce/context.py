@@ -132,6 +132,8 @@ class Context:
         self.device = choose_device(request.device).type
         self._labels = label_folders(request.data) if request.data else {}
         self._places: dict[tuple[str, str | None, str], Place] = {}
+        # One copy for all items: the loader forgets what it has not been asked for lately.
+        self._benchmarks: dict[tuple[Path, str | None], Benchmark] = {}
         self._choices: dict[tuple[Any, ...], Choice] = {}
         self._folders: dict[tuple[Any, ...], Path] = {}
 
@@ -237,8 +239,11 @@ class Context:
             except DataError as error:
                 if not known or self.request.family:
                     raise
+                # The end of the sentence would point to the other family.
+                why = str(error).partition(";")[0]
                 raise DataError(
-                    f"{item.number} needs features of family '{family}' ({_FEATURES[item.family]}) in {path}: {error}"
+                    f"{item.number} needs features of family '{family}' ({_FEATURES[item.family]}) in {path}: {why};"
+                    " put them there (docs/data-format.md), or name the family that you have with --family"
                 ) from error
             self._places[key] = Place(
                 label, path, family, stem if stem in item.benchmarks else _stand_in(item),
@@ -248,6 +253,11 @@ class Context:
 
     def _load(self, path: Path, family: str | None) -> Benchmark:
         """Averaged features, or temporal ones where those are missing."""
+        if (path, family) not in self._benchmarks:
+            self._benchmarks[path, family] = self._read(path, family)
+        return self._benchmarks[path, family]
+
+    def _read(self, path: Path, family: str | None) -> Benchmark:
         settings = assemble(SUBJECT, options=self._options(family))
         try:
             return self.load(settings, path)
