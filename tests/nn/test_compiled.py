@@ -203,7 +203,7 @@ def _status(tmp_path: Path, **environment: str) -> str:
     """What a fresh process says, with its own cache folder."""
     code = (
         "import torch; from avzsl.nn import compiled; from avzsl.nn.convolution import halving_convolution as h;"
-        "i = torch.inference_mode(); i.__enter__(); h(torch.ones(1, 1, 8), torch.ones(1, 1, 4)); print(*compiled.status())"
+        "torch.inference_mode().__enter__(); h(torch.ones(1, 1, 8), torch.ones(1, 1, 4)); print(*compiled.status())"
     )
     own = os.environ | {"XDG_CACHE_HOME": str(tmp_path)} | environment
     done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True)

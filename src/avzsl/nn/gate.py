@@ -70,7 +70,7 @@ def _fast_statistics(values: Tensor) -> tuple[Tensor, Tensor]:
     if library is None:
         return batch_statistics(values)
     rows, channels, positions = values.shape
-    values, sums = values.contiguous(), torch.empty(2, channels, dtype=torch.float64)
+    values, sums = values.contiguous(), torch.empty(2, channels, dtype=torch.float64, device="cpu")
     size = compiled.sizes(rows, channels, positions)
     given = map(compiled.pointer, (values, sums))
     compiled.call(library, "channel_sums", values.dtype, *size, *given, compiled.threads())
@@ -197,7 +197,7 @@ def _compiled_backward(ctx: Any, from_out: Tensor, from_pool: Tensor) -> tuple[T
     assert library is not None
     rows, channels, positions = values.shape
     to_values = torch.empty_like(values)
-    sums = torch.empty(2 * channels + 1, dtype=torch.float64)
+    sums = torch.empty(2 * channels + 1, dtype=torch.float64, device="cpu")
     given = (values, out, pool, from_out.contiguous(), from_pool.contiguous(), weight, mean, inverse, scale, shift)
     compiled.call(
         library,

@@ -266,9 +266,9 @@ class _CompiledDynamicLif(torch.autograd.Function):
 @functools.lru_cache(maxsize=64)
 def _tables(steps: tuple[int, ...], neurons: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """The steps [T] int64, and H and dH/ds [N + 1] of every possible number of spikes."""
-    count = torch.arange(neurons + 1, dtype=dtype)
+    count = torch.arange(neurons + 1, dtype=dtype, device="cpu")
     slope = (count > 0) / (count.clamp(min=1) * math.log(max(neurons, 2)))
-    return torch.tensor(steps, dtype=torch.int64), _entropy(count, neurons), slope.to(dtype)
+    return torch.tensor(steps, dtype=torch.int64, device="cpu"), _entropy(count, neurons), slope.to(dtype)
 
 
 def _backward_chunk(
