@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from avzsl.config import fill, parse_assignment, place_assignments
+from avzsl.config import fill, load_preset, parse_assignment, place_assignments
 from avzsl.errors import SettingError, nearest_name
 
 
@@ -73,3 +74,20 @@ def test_many_names_do_not_bury_the_message() -> None:
         "; it is none of 300 known names such as 'class 000' and 'class 001'"
     )
     assert nearest_name("x", []) == ""
+
+
+@pytest.mark.parametrize("text", ["paper = 3", "reference = [1]", "paper = 'x'", "reference = 1.5", "train = 4"])
+def test_what_should_be_a_section_of_a_preset_and_is_not_is_refused(text: str, tmp_path: Path) -> None:
+    from avzsl.experiments.settings import assemble
+
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match="section"):
+        assemble("ridge", preset=str(path))
+
+
+@pytest.mark.parametrize("name", ["a\0b.toml", "device.toml", "absent.toml", "."])
+def test_a_preset_that_is_no_file_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "device.toml").symlink_to("/dev/zero")
+    with pytest.raises(SettingError, match="cannot read the preset"):
+        load_preset("ridge", f"{tmp_path}/{name}")

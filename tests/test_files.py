@@ -10,7 +10,17 @@ import pytest
 import torch
 
 from avzsl.errors import DataError, OutputError
-from avzsl.files import LOCK, atomic_path, lock_folder, read_json, reason, write_json, write_tensors, write_text
+from avzsl.files import (
+    LOCK,
+    atomic_path,
+    lock_folder,
+    read_json,
+    read_text,
+    reason,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -101,3 +111,23 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     with lock_folder(tmp_path):
         pass
     assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes pipes")
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("pipe", "device", ""):
+        with pytest.raises(OSError, match="not a file"):
+            read_text(tmp_path / name)
+        with pytest.raises(DataError, match="not a file"):
+            read_json(tmp_path / name)
+
+
+def test_half_a_character_in_a_json_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"\\uD800": 1}')
+    with pytest.raises(DataError, match="not valid JSON"):
+        read_json(path)
+    path.write_text('{"a": "\\ud83d\\ude00 \\\\ud800"}')  # a whole one, and a backslash before letters
+    assert read_json(path) == {"a": "\U0001f600 \\ud800"}

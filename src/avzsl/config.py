@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from avzsl.errors import SettingError, nearest_name
+from avzsl.files import read_text
 
 C = TypeVar("C")
 V = TypeVar("V")
@@ -172,9 +173,9 @@ def load_preset(method: str, preset: str) -> dict[str, dict[str, Any]]:
     """
     if is_preset_file(preset):
         try:
-            return parse_toml(Path(preset).read_text(encoding="utf-8"), f"preset {preset}")
-        except (OSError, UnicodeDecodeError) as error:
-            why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or error
+            return parse_toml(read_text(preset), f"preset {preset}")
+        except (OSError, ValueError) as error:  # also a path with a zero byte
+            why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
             raise SettingError(f"cannot read the preset {preset}: {why}; check the path") from error
     names = preset_names(method)
     if preset not in names:

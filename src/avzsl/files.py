@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -160,6 +161,18 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
+def read_text(path: Path | str, encoding: str = "utf-8") -> str:
+    """The text of a file; a pipe or a device, which may never come to an end, is refused.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is not text in this encoding.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, not a file", str(path))
+    return Path(path).read_text(encoding=encoding)
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
@@ -167,7 +180,11 @@ def read_json(path: Path | str) -> Any:
         DataError: the file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = read_text(path)
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half a character, which nobody could print or write again
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (ValueError, RecursionError) as error:  # brackets in brackets without end

@@ -420,3 +420,12 @@ def test_files_can_be_read_in_threads(make: Make) -> None:
     for clip in results:
         np.testing.assert_array_equal(clip.frames, expected.frames)
         np.testing.assert_array_equal(clip.audio, expected.audio)
+
+
+def test_a_header_that_claims_hardly_any_pictures_per_second_is_no_trouble() -> None:
+    from avzsl.media._timeline import FrameSampler
+
+    sampler = FrameSampler(
+        Path("a.avi"), rate=Fraction(4), size=8, most=4, fps=1e-9, duration=1e-9, limits=Limits(), aspect=1.0
+    )
+    assert sampler.finish() is None

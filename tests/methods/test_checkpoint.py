@@ -228,3 +228,21 @@ def test_features_of_another_extractor_are_refused_and_the_difference_is_named()
 def test_nothing_executable_is_written(saved: tuple[Path, Method, ModelCard]) -> None:
     assert json.loads((saved[0] / "model.json").read_text())["format"] == _checkpoint.FORMAT
     assert set(load_file(saved[0] / "model.safetensors")) > {"classes.vectors", "weights.norm.running_mean"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": ["toy"]}, {"method": {}}, {"versions": True}, {"versions": 0.5}, {"quirks": [1]}, {"config": "x"},
+        {"temporal": 1}, {"seed": True}, {"epochs": "9"}, {"family": None}, {"seen": [1, 0]}, {"seen": ["yes", ""]},
+        {"bias": 10**400}, {"seed": 1.5},
+        {"extractor": {"name": "a", "profile": "b", "settings": {}, "version": float("inf")}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_card_with_a_value_of_another_type_is_refused(
+    changes: Mapping[str, Any], saved: tuple[Path, Method, ModelCard]
+) -> None:
+    _edit_card(saved[0], **changes)
+    with pytest.raises(ModelError, match="is incomplete"):
+        load_model(saved[0])

@@ -11,6 +11,7 @@ import torch
 
 from avzsl.errors import DataError, SettingError, nearest_name
 from avzsl.features.store import read_word_vectors
+from avzsl.files import read_text
 from avzsl.layout import SPLITS, Layout
 from avzsl.types import TextVectors
 
@@ -262,10 +263,13 @@ def read_lines(path: Path) -> list[str]:
 
 def _read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     reader = csv.DictReader(_read_text(path).splitlines())
-    missing = [c for c in columns if c not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(f"{path} has no column '{missing[0]}'; it needs: {', '.join(columns)}")
-    rows = list(reader)
+    try:
+        missing = [c for c in columns if c not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"{path} has no column '{missing[0]}'; it needs: {', '.join(columns)}")
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path} is damaged ({error}); download it again") from error
     for number, row in enumerate(rows, start=2):
         if any(row[c] is None for c in columns):
             raise DataError(f"{path}: line {number} has too few columns; quote names that hold commas")
@@ -274,7 +278,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, "utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the benchmark folder") from error
     except UnicodeDecodeError as error:

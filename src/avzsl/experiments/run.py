@@ -5,6 +5,7 @@ Only two things travel from validation to the test: the epoch and the bias. Test
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +20,7 @@ from avzsl.config import plain
 from avzsl.data.family import PUBLISHED_STEMS, find_dataset
 from avzsl.data.splits import Benchmark, load_benchmark
 from avzsl.data.tables import EvaluationSet
-from avzsl.errors import AvzslError, DataError, SettingError, nearest_name
+from avzsl.errors import AvzslError, DataError, ModelError, SettingError, nearest_name
 from avzsl.evaluation.metrics import warn_if_at_end, zsl_chance
 from avzsl.evaluation.protocol import (
     REPORTED,
@@ -81,6 +82,7 @@ def run_training(
     Raises:
         SettingError: unknown or contradictory settings, or a folder of another run.
         DataError: the benchmark is damaged or does not fit the settings.
+        ModelError: there is a result that cannot be read.
         OutputError: the folder cannot be written to.
         Interrupted: a stop was asked for; everything done is saved.
     """
@@ -97,6 +99,8 @@ def run_training(
         "fingerprint": benchmark.fingerprint,
         "device": where.type,
     }
+    if os.path.lexists(folder / RESULT) and not ((folder / RESULT).is_file() or fresh):
+        raise ModelError(f"{folder / RESULT} is a folder, a pipe or a broken link; remove it, or start with --fresh")
     if (folder / RESULT).is_file() and not fresh:  # a finished run may lie where nobody can write
         claim_folder(folder, record, fresh=False)
         if (folder / STATE).is_file():  # it was killed between the result and the tidying

@@ -113,6 +113,9 @@ def assemble(
     values: dict[str, dict[str, Any]] = {name: {} for name in sections}
     loaded = {} if preset is None else load_preset(method, preset)
     published, reference = loaded.pop("paper", {}), loaded.pop("reference", {})
+    for name, section in (("paper", published), ("reference", reference)):
+        if not isinstance(section, dict):
+            raise SettingError(f"'{name}' in preset {preset} is {section!r}; it must be a section, [{name}]")
     for name, section in [*loaded.items(), *reference.items()]:
         if name not in sections or not isinstance(section, dict):
             where = preset if preset and is_preset_file(preset) else f"{method}/{preset}"

@@ -75,7 +75,7 @@ class FeatureCache:
             return ClipFeatures(
                 rows.get("audio"), rows.get("visual"), float(about["step_seconds"]), tuple(about["warnings"])
             )
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError, OverflowError):
             return None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avzsl.errors import DataError, nearest_name
+from avzsl.files import read_text
 from avzsl.layout import SPLITS
 
 TABLE = "videos.csv"
@@ -165,7 +166,7 @@ def _is_media(path: Path) -> bool:
 
 def _read_table(path: Path) -> list[VideoItem]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except UnicodeDecodeError as error:

@@ -16,6 +16,8 @@ from avzsl.media._probe import turns
 
 # A jump of the clock by more than this is a fault of the file unless the header announces so long a picture.
 _JUMP = Fraction(10)
+# Pictures per second; a header may claim less, which would round to none at all.
+_SLOWEST = Fraction(1, 100_000)
 # Missing sound shorter than this is rounding of the container's clock, not a gap.
 _GAP = 0.1
 
@@ -55,7 +57,7 @@ class FrameSampler:
         self.first: Any | None = None
         self.count = 0
         self.jumps = 0
-        self._gap = 1 / Fraction(fps).limit_denominator(100_000) if fps > 0 else Fraction(1, 25)
+        self._gap = 1 / max(Fraction(fps).limit_denominator(100_000), _SLOWEST) if fps > 0 else Fraction(1, 25)
         self._longest = max(_JUMP, Fraction(duration).limit_denominator(1000))
         self._last: Fraction | None = None
         self._shift = Fraction(0)

@@ -28,6 +28,11 @@ FORMAT = 1
 TENSORS = "model.safetensors"
 CARD = "model.json"
 _WEIGHTS = "weights."
+# Types of what the card holds as it is; the rest is looked at more closely.
+_PLAIN = {
+    "method": str, "config": Mapping, "benchmark": str, "fingerprint": str, "family": str, "temporal": bool, "mode": str,
+    "quirks": Mapping, "seed": int, "epochs": int, "versions": Mapping,
+}  # fmt: skip
 _VECTORS = "classes.vectors"
 
 
@@ -101,6 +106,9 @@ class ModelCard:
             KeyError, TypeError, ValueError: a value is absent, of another type or out of range.
         """
         known = {n: values[n] for n in ModelCard.__dataclass_fields__}
+        for name, kind in _PLAIN.items():
+            if not isinstance(known[name], kind) or (isinstance(known[name], bool) and kind is not bool):
+                raise TypeError(f"{name} is {known[name]!r}")
         names = tuple(str(n) for n in values["classes"]["names"])
         dimensions = Dimensions(**values["dimensions"])
         if vectors.dim() != 2 or vectors.shape[1] != dimensions.text or not vectors.is_floating_point():
@@ -109,6 +117,8 @@ class ModelCard:
             raise ValueError("a class is named twice")
         if not math.isfinite(float(values["bias"])) or not vectors.isfinite().all():
             raise ValueError("the bias or a class vector is not finite")
+        if not all(isinstance(flag, bool) for flag in values["seen"]):
+            raise TypeError("a seen flag is neither true nor false")
         most = values["max_segments"]
         if most is not None and (not isinstance(most, int) or most < 1):
             raise ValueError(f"max_segments is {most!r}")
@@ -235,7 +245,7 @@ def _read(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
         return ModelCard.from_dict(values, tensors.pop(_VECTORS)), tensors
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{folder / TENSORS} cannot be read ({error}); {_AGAIN}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(f"{folder / CARD} is incomplete ({error}); {_AGAIN}") from error
 
 

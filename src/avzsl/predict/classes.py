@@ -13,6 +13,7 @@ from torch import Tensor
 from avzsl.errors import DataError, ModelError, SettingError, nearest_name
 from avzsl.features.store import FILE_ENCODER
 from avzsl.features.text import FileTextEncoder, TextEncoder, create_text_encoder, phrase
+from avzsl.files import read_text
 from avzsl.methods._checkpoint import ModelCard
 
 
@@ -44,7 +45,7 @@ def parse_class_list(text: str) -> list[str]:
     if text.startswith("@"):
         path = Path(text[1:])
         try:
-            names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            names = [line.strip() for line in read_text(path, "utf-8-sig").splitlines() if line.strip()]
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}; check the path after @") from error
         except UnicodeDecodeError as error:

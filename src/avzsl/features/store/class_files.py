@@ -231,7 +231,7 @@ def read_identity(file: Any, path: Path) -> ExtractorIdentity | None:
         return None
     try:
         return ExtractorIdentity.from_dict(json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: attribute 'extractor' is damaged ({error!r}); extract the features again") from error
 
 

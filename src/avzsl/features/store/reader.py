@@ -115,7 +115,7 @@ class FeatureReader:
             raise self._refusal(path) from None
         try:
             return unpack(parcel)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{path} is damaged: what was read of it makes no sense ({error!r})") from error
 
     def _refusal(self, path: Path) -> DataError:

@@ -74,7 +74,7 @@ def _read_safetensors(path: Path) -> TextVectors:
             about = json.loads((file.metadata() or {})["avzsl"])
             vectors = file.get_tensor("vectors").to(torch.float32)
         return TextVectors(tuple(str(name) for name in about["names"]), vectors, str(about["encoder"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise DataError(f"{path} is damaged or holds no word vectors ({error}); extract it again") from error
 
 

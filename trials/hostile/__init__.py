@@ -1,0 +1,1 @@
+"""Mutated files against the real entry points: `python -m trials.hostile --help`."""
