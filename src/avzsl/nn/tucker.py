@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from avzsl.errors import SettingError
 from avzsl.nn.products import linear
-from avzsl.nn.products import linear
 
 
 class TuckerFusion(nn.Module):
