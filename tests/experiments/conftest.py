@@ -23,6 +23,7 @@ def store_run(tmp_path: Path) -> StoreRun:
     def store(
         place: str, *, method: str = "ridge", seed: int = 0, skill: float = 1.0, draw: int | None = None,
         classes: int = 12, per_class: int = 6, clips: list[str] | None = None, settings: dict[str, Any] | None = None,
+        word: str = "class",
         **changes: Any,
     ) -> Path:  # fmt: skip
         folder = tmp_path / place
@@ -36,7 +37,7 @@ def store_run(tmp_path: Path) -> StoreRun:
         gzsl = evaluate_scores(scores, labels, seen, bias)
         write_tensors(folder / "evaluation.safetensors", {"scores": scores, "labels": labels, "seen": seen})
         curve = {"grid": [0.0], "seen": [0.5], "unseen": [0.5], "hm": [0.5], "best": 0.0}
-        written = {"class_names": [f"class {c}" for c in range(classes)], "clip_names": names, "bias": bias}
+        written = {"class_names": [f"{word} {c}" for c in range(classes)], "clip_names": names, "bias": bias}
         write_json(folder / "evaluation.json", written | {"curve": curve})
         result = Result(
             **{

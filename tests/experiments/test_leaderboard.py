@@ -51,6 +51,7 @@ def test_other_settings_are_another_row_that_says_what_differs(store_run: Any, t
         {"mode": "reference"},
         {"quirks": {"average_biases": True}},
         {"classes": 15},
+        {"word": "kind"},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -11,12 +11,12 @@ from avzsl.cli._options import Json
 from avzsl.cli._output import print_json, print_table
 
 _NAMES = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
-_Side = Annotated[Path, typer.Argument(help="A run folder, or one above the seeds of one method.", show_default=False)]
+_HELP = "A run folder, or one above the seeds of one method."
 
 
 def compare(
-    run_a: _Side,
-    run_b: _Side,
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help=_HELP, show_default=False)],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help=_HELP, show_default=False)],
     level: Annotated[
         str, typer.Option(help="What the bootstrap draws: classes, the clips within them (clips), or both.")
     ] = "classes",

@@ -103,7 +103,7 @@ def draw_rank(figure: Any, panel: Record, colours: Mapping[str, str]) -> str:
     """Scores against the rank to the left, HM against operations to the right; returns the drawing in words."""
     panels = figure.subplots(1, 3)
     for axes, score in zip(panels[:2], SCORES, strict=True):
-        _scores(axes, panel["rows"], score, lambda row: row["rank"], colours)
+        _scores(axes, panel["rows"], score, lambda row: row["rank"], colours, apart=0.008)
         axes.set(xlabel="rank (components used)", ylabel=f"{SCORES[score]}, %")
         axes.set_ylim(bottom=0)
     _scores(
@@ -125,15 +125,17 @@ def draw_rank(figure: Any, panel: Record, colours: Mapping[str, str]) -> str:
     return f"HM and ZSL against the rank, and HM against operations. {told}."
 
 
-def _scores(axes: Any, rows: Sequence[Record], score: str, place: Any, colours: Mapping[str, str]) -> None:
+def _scores(
+    axes: Any, rows: Sequence[Record], score: str, place: Any, colours: Mapping[str, str], apart: float = 0.0
+) -> None:
     for kind, (colour, dash, marker) in MARKS.items():
         own = sorted((row for row in rows if row["kind"] == kind), key=place)
         if not own:
             continue
         values = [list(row["scores"][score].values()) for row in own]
         spread = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values]
-        # Bars of different kinds at one place stand side by side.
-        shift = 0.012 * max(place(row) for row in rows) * (list(MARKS).index(kind) - 1)
+        # Bars of different kinds at one rank stand side by side.
+        shift = apart * max(place(row) for row in rows) * (list(MARKS).index(kind) - 1) if any(spread) else 0.0
         axes.errorbar(
             [place(row) + shift for row in own], [statistics.fmean(v) for v in values], spread, linestyle=dash,
             marker=marker, color=colours[colour], markersize=12 if marker == "*" else 5, capsize=2.5, elinewidth=1,
