@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from avzsl.errors import SettingError
-from avzsl.methods._architecture import Architecture, describe, part_of, read_architecture
+from avzsl.methods._architecture import Architecture, part_of, read_architecture
 from avzsl.methods._base import METHODS
+from avzsl.methods._in_words import describe
 from avzsl.methods._profile import profile, random_batch
 from avzsl.methods.stft import Stft, StftConfig
 from avzsl.types import Dimensions

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avzsl.errors import SettingError
 from avzsl.methods._base import Method
+from avzsl.methods._in_words import describe, shape_of, tensors_in
 from avzsl.methods._profile import _attention_flops, _infer, count_flops, profile, random_batch
 from avzsl.types import Batch, Clips
 
@@ -197,7 +198,7 @@ class _Tracer:
         def hook(module: nn.Module, given: Any, named: Any) -> None:
             self._running.append(path)
             if len(self._running) == 1:
-                self._begin(part_of(self.root, path), list(_tensors([given, named])))
+                self._begin(part_of(self.root, path), list(tensors_in([given, named])))
 
         return hook
 
@@ -207,12 +208,12 @@ class _Tracer:
             if not self._running:
                 name = part_of(self.root, path)
                 key = self._key(name)
-                for tensor in _tensors(result):
+                for tensor in tensors_in(result):
                     node = _node(tensor)
                     # A layer that hands its input on has made nothing.
                     if node is not None:
                         self._owner.setdefault(node, key)
-                self.parts[key].shape = _shape(result) or self.parts[key].shape
+                self.parts[key].shape = shape_of(result) or self.parts[key].shape
 
         return hook
 
@@ -272,31 +273,6 @@ def _node(tensor: Tensor) -> Any:
     return tensor.view_as(tensor).grad_fn.next_functions[0][0] if tensor.requires_grad else None  # type: ignore[union-attr]
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for entry in fields(value):
-            yield from _tensors(getattr(value, entry.name))
-
-
-def _shape(result: Any) -> str:
-    """Sizes of what a part gives for one clip; a record's first two entries have names."""
-    if isinstance(result, Tensor):
-        return "×".join(map(str, result.shape[1:]))
-    if isinstance(result, tuple) and hasattr(result, "_fields"):
-        named = list(zip(result._fields, result, strict=True))[:2]
-        return ", ".join(f"{name} {_shape(value)}" for name, value in named if isinstance(value, Tensor))
-    first = next(_tensors(result), None)
-    return "" if first is None else _shape(first)
-
-
 def _count(
     method: Method, parts: Mapping[str, Part], calls: Mapping[str, Sequence[str]], clips: Clips, classes: Tensor
 ) -> None:
@@ -346,51 +322,3 @@ def _hooked(root: nn.Module, enter: Callable[[str], Any], leave: Callable[[str],
     finally:
         for handle in handles:
             handle.remove()
-
-
-def describe(module: nn.Module) -> tuple[str, ...]:
-    """What a part is made of, layer by layer, in a few words each; repeated layers are counted."""
-    said: list[str] = []
-    for path, layer in module.named_modules():
-        if any(True for _ in layer.children()) and not _own(layer):
-            continue
-        said += [text for text in (_layer(layer) if path or not list(layer.children()) else _own(layer)) if text]
-    lines: list[str] = []
-    for text in said:
-        if lines and lines[-1].split(" ×")[0] == text:
-            times = int(lines[-1].split(" ×")[1]) if " ×" in lines[-1] else 1
-            lines[-1] = f"{text} ×{times + 1}"
-        else:
-            lines.append(text)
-    return tuple(lines)
-
-
-def _layer(layer: nn.Module) -> list[str]:
-    match layer:
-        case nn.Linear():
-            return [f"Linear {layer.in_features}→{layer.out_features}"]
-        case nn.Conv1d():
-            return [
-                f"Conv {layer.in_channels}→{layer.out_channels}, width {layer.kernel_size[0]}, step {layer.stride[0]}"
-            ]
-        case nn.BatchNorm1d() | nn.BatchNorm2d():
-            return ["BatchNorm"]
-        case nn.LayerNorm():
-            return ["LayerNorm"]
-        case nn.Dropout():
-            return [f"Dropout {layer.p:g}"]
-        case nn.Identity():
-            return []
-    own = _own(layer)
-    return own or [type(layer).__name__]
-
-
-def _own(layer: nn.Module) -> list[str]:
-    """Parameters that a module holds itself, by name and size."""
-    if isinstance(layer, nn.Linear | nn.Conv1d | nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm):
-        return []
-    return [
-        f"{n.replace('_', ' ')} {'×'.join(map(str, p.shape)) or '1'}"
-        for n, p in layer._parameters.items()
-        if p is not None
-    ]
