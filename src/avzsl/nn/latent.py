@@ -63,7 +63,7 @@ class LatentCombiner(nn.Module):
         if x.shape[1] == 1:
             combined = self._read_twice(x, reading, names)
         else:
-            combined = self._over_segments(x, reading, mask, names)
+            combined = self._over_segments(x, reading.unbind(1), mask, names)
             if mask is not None and (single := mask.sum(1) == 1).any():
                 place = (single.nonzero().squeeze(1), mask[single].int().argmax(1))
                 again = self._read_twice(x[place].unsqueeze(1), reading[place].unsqueeze(1), names)
@@ -72,11 +72,13 @@ class LatentCombiner(nn.Module):
 
     def _read_twice(self, x: Tensor, reading: Tensor, names: tuple[str, ...]) -> Tensor:
         """One segment as two equal ones: the second is read with the updated knowledge."""
-        twice = self._over_segments(x.expand(-1, 2, -1, -1), reading.expand(-1, 2, -1, -1, -1), None, names)
-        return twice[:, 1:]
+        once = reading.squeeze(1)  # not expanded: its gradient would be a table of zeros for each of the two
+        return self._over_segments(x.expand(-1, 2, -1, -1), (once, once), None, names)[:, 1:]
 
-    def _over_segments(self, x: Tensor, reading: Tensor, mask: Tensor | None, names: tuple[str, ...]) -> Tensor:
-        """O [B, L, M, h] of features [B, L, M, h] and their readings K^0 A [B, L, M, n, h]."""
+    def _over_segments(
+        self, x: Tensor, readings: tuple[Tensor, ...], mask: Tensor | None, names: tuple[str, ...]
+    ) -> Tensor:
+        """O [B, L, M, h] of features [B, L, M, h] and their L readings K^0 A [B, M, n, h]."""
         length, width = x.shape[1], x.shape[3]
         writes = x.new_ones(1, length) if mask is None else mask.to(x.dtype)
         after = writes.cumsum(1)  # updates made once segment t is done, [B or 1, L]
@@ -86,9 +88,9 @@ class LatentCombiner(nn.Module):
         pending: Tensor | None = None  # what the updates so far add to the reading of segment t and of later ones
         combined = []
         for t in range(length):
-            gate = kept[:, t, None, None, None] * reading[:, t]
+            gate = readings[t]  # the first segment reads the first knowledge alone
             if pending is not None:
-                gate = gate + pending[:, 0].unsqueeze(2)
+                gate = torch.addcmul(pending[:, 0].unsqueeze(2), kept[:, t, None, None, None], gate)
             o = torch.sigmoid(gate).sum(2) * x[:, t]  # Eq. 1, [B, M, h]
             combined.append(o)
             if t + 1 == length:
