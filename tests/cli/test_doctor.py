@@ -31,7 +31,7 @@ VERSIONS = {
 WORKS: dict[tuple[str, ...], Outcome] = {
     ("torch",): Outcome({"threads": 1, "capability": "AVX512", "cuda": None}),
     ("cuda",): Outcome({"devices": [], "build": None}),
-    ("kernels",): Outcome({"used": True, "said": "spiking.so, from the cache"}),
+    ("kernels",): Outcome({"used": True, "said": "spiking.so, from the cache", "products": "by oneDNN"}),
     ("hdf5",): Outcome({"version": "2.0.0"}),
     ("package",): Outcome({"methods": 18, "presets": 108}),
     ("text",): Outcome({"columns": 384}),
@@ -175,6 +175,7 @@ def test_an_old_package_is_odd(install: Install) -> None:
 
 def test_without_compiled_kernels_nothing_is_broken(install: Install) -> None:
     assert _check(install(), "kernels").state == "ok"
+    assert _check(install(), "products").said == "by oneDNN"
     for found in (
         install(values={("kernels",): {"used": False, "said": "no C compiler found"}}),
         install(fails={("kernels",): "dies of signal 4"}),
@@ -267,7 +268,7 @@ def test_little_disk_memory_and_odd_threads_are_odd(install: Install, monkeypatc
     found = install(values={("torch",): {"threads": 4, "capability": "x", "cuda": None}})
     assert found.ok
     assert {check.name: check.state for check in found.checks if check.group == "machine"} == {
-        "kernels": "ok", "temp folder": "ok", "disk": "odd", "memory": "odd", "cores": "odd",
+        "kernels": "ok", "products": "ok", "temp folder": "ok", "disk": "odd", "memory": "odd", "cores": "odd",
     }  # fmt: skip
     assert "torch uses 4 threads, but only 1 core may be used" in _check(found, "cores").said
     assert _check(found, "memory").said == "16.0 GiB, 1.0 GiB free"

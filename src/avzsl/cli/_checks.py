@@ -232,10 +232,17 @@ def _threads(torch: Outcome) -> Check:
     return Check("machine", "cores", "ok", said)
 
 
-def kernels(outcome: Outcome) -> Check:
-    """Are the compiled spiking layers used? Nothing needs them."""
+def kernels(outcome: Outcome) -> list[Check]:
+    """Are the compiled spiking layers used, and who multiplies matrices? Nothing needs the one or the other."""
     if outcome.error is None and outcome.value["used"]:
-        return Check("machine", "kernels", "ok", outcome.value["said"])
+        found = Check("machine", "kernels", "ok", outcome.value["said"])
+    else:
+        found = _without_kernels(outcome)
+    products = outcome.value.get("products", "") if outcome.error is None else ""
+    return [found, *([Check("machine", "products", "ok", products)] if products else [])]
+
+
+def _without_kernels(outcome: Outcome) -> Check:
     mend = "install a C compiler (Debian and Ubuntu: apt install gcc); without one, spiking layers train more slowly"
     return Check("machine", "kernels", "odd", outcome.error or outcome.value["said"], mend)
 

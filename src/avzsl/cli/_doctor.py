@@ -114,7 +114,7 @@ def examine() -> Examination:
     found.checks = _checks.blame(
         found.checks, [_checks.neighbour(name, outcomes["import", name]) for name in neighbours]
     )
-    found.checks += [_checks.kernels(outcomes["kernels", ""]), *_checks.machine(outcomes["torch", ""])]
+    found.checks += [*_checks.kernels(outcomes["kernels", ""]), *_checks.machine(outcomes["torch", ""])]
     return found
 
 

@@ -160,11 +160,14 @@ def _compute(device: str) -> str | None:
 
 
 def _kernels() -> dict[str, Any]:
-    """The compiled spiking layers: compiled if they are not there yet, loaded, compared with the plain ones."""
-    from avzsl.nn import compiled
+    """The compiled spiking layers: compiled if they are not there yet, loaded, compared with the plain ones.
+
+    And who multiplies matrices.
+    """
+    from avzsl.nn import compiled, products
 
     used, said = compiled.status()
-    return {"used": used, "said": said}
+    return {"used": used, "said": said, "products": products.status()[1]}
 
 
 def _hdf5() -> dict[str, Any]:
