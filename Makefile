@@ -46,6 +46,10 @@ test-all: $(VENV)/.tests lint  ## the same with the slow tests
 bench: $(VENV)/.tests  ## measure speed beside other libraries and beside the machine's own rates, into runs/bench
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+trials: $(VENV)/.tests  ## kill runs and feed broken files, a few of each; docs/trust.md has the long form
+	OMP_NUM_THREADS=1 $(BIN)/python -m trials.kill --kills 6 --save-kills 20 --extract-kills 2 --benchmark-kills 1
+	$(BIN)/python -m trials.hostile --hdf5 200 --media 100 --settings 500 --models 1000 --out runs/hostile
+
 lint: $(VENV)/.tests  ## ruff and mypy only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,4 +62,4 @@ format: $(VENV)/.tests  ## let ruff put the code in order
 clean:  ## remove the environment and caches (runs/ stays)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help setup demo test test-all bench lint format clean
+.PHONY: help setup demo test test-all bench trials lint format clean

@@ -242,6 +242,26 @@ def test_saving_within_an_epoch_changes_nothing_and_happens(runner: Runner, unin
     assert _weights(fitted) == _weights(uninterrupted)
 
 
+def test_going_on_with_another_number_of_threads_is_said_once(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        _stop_at_step(patched, 2)
+        with pytest.raises(Interrupted):
+            runner()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        with (
+            monkeypatch.context() as patched,
+            pytest.warns(UserWarning, match=f"{before} threads and goes on with {before + 1}"),
+        ):
+            _stop_at_step(patched, 2)
+            with pytest.raises(Interrupted):
+                runner()
+        runner()  # warnings are errors: nothing is said of the same number
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_finished_run_is_returned_without_training(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     first = runner()
     done = _stop_at_step(monkeypatch, -1)

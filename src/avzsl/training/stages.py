@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,7 @@ def fit_stages(
     """
     stored = load_state(options.folder)
     state, tensors = stored if stored is not None else (State(), {})
+    _note_threads(state)
     with stop_requests() as stop:
         if state.stage == 1:
             stage = _Stage(build, training(1), validate, options, state, tensors, stop)
@@ -123,6 +125,19 @@ def fit_stages(
     return Fitted(
         stage.method.eval(), state.best_epoch + 1, state.best_hm, dict(state.best_record), tuple(state.history)
     )
+
+
+def _note_threads(state: State) -> None:
+    """Sums are split among threads, so another number of them rounds otherwise."""
+    threads = torch.get_num_threads()
+    if state.threads not in (0, threads):
+        warnings.warn(
+            f"this run was begun with {state.threads} threads and goes on with {threads}; its last digits, and what"
+            " follows from them, may differ from those of a run that was never stopped"
+            f" (OMP_NUM_THREADS={state.threads} keeps the number)",
+            stacklevel=3,
+        )
+    state.threads = threads
 
 
 class _Stage:

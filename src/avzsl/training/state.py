@@ -36,6 +36,7 @@ class State:
         best_hm: that HM, a fraction.
         best_record: what validation said of it (bias, curve).
         history: one line per finished epoch, of both stages.
+        threads: that computed so far; 0 where nobody noted it.
     """
 
     stage: int = 1
@@ -50,6 +51,7 @@ class State:
     best_hm: float = 0.0
     best_record: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    threads: int = 0
 
 
 def save_state(folder: Path, state: State, method: Method | None, optimiser: torch.optim.Adam | None) -> None:
