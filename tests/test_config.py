@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avzsl.config import fill, load_preset, parse_assignment, place_assignments
+from avzsl.config import fill, load_preset, parse_assignment, parse_toml, place_assignments
 from avzsl.errors import SettingError, nearest_name
 
 
@@ -91,3 +91,10 @@ def test_a_preset_that_is_no_file_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "device.toml").symlink_to("/dev/zero")
     with pytest.raises(SettingError, match="cannot read the preset"):
         load_preset("ridge", f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("value", ["[" * 5000 + "]" * 5000, "{a=" * 5000 + "1" + "}" * 5000, "9" * 9000], ids=len)
+def test_toml_without_end_is_refused(value: str) -> None:
+    with pytest.raises(SettingError, match="the preset"):
+        parse_toml(f"a = {value}", "the preset")
+    assert parse_assignment(f"a={value}") == ("a", value)  # what is not TOML is text

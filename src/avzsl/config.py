@@ -98,6 +98,8 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         return values
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{where} is not valid TOML: {error}") from error
+    except (RecursionError, ValueError) as error:  # brackets in brackets without end; a number of too many digits
+        raise SettingError(f"{where} cannot be read: {error}") from error
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

@@ -104,6 +104,13 @@ def test_a_header_that_does_not_fit_is_refused(arrays: list[Any], most: int | No
         receive_parcel(ours, header, most)
 
 
+def test_more_than_was_allowed_is_not_even_asked_for() -> None:
+    ours, _ = multiprocessing.Pipe()  # nothing will ever come
+    header = json.dumps({"arrays": [["data", "float32", [1000]]], "about": {}, "shared": False})
+    with pytest.raises(ValueError, match="more than 3999 bytes"):
+        receive_parcel(ours, header, 3999)
+
+
 def _nonsense(item: str) -> Any:
     return Parcel({"data": np.ones(3, np.float16)}) if item == "bad" else Parcel({"data": np.ones(3, np.float32)})
 

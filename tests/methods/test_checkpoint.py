@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from avzsl.errors import ModelError, OutputError
+from avzsl.errors import ModelError, OutputError, SettingError
 from avzsl.files import hash_bytes
 from avzsl.methods import _checkpoint
-from avzsl.methods._base import Method
+from avzsl.methods._base import METHODS, Method
 from avzsl.methods._checkpoint import ModelCard, check_extractor, load_card, load_model, save_model
 from avzsl.types import Clips, Dimensions, ExtractorIdentity, TextVectors
 
@@ -246,3 +246,27 @@ def test_a_card_with_a_value_of_another_type_is_refused(
     _edit_card(saved[0], **changes)
     with pytest.raises(ModelError, match="is incomplete"):
         load_model(saved[0])
+
+
+def test_a_card_cannot_ask_for_more_layers_than_its_tensors_fill(tmp_path: Path) -> None:
+    from avzsl.methods._contract import Case
+
+    case = Case(METHODS.get("tcaf"), features="temporal")
+    vectors = case.classes()
+    names = tuple(f"class {n}" for n in range(len(vectors)))
+    card = ModelCard(
+        "tcaf", {"depth": 10**12}, case.dimensions, TextVectors(names, vectors, "x"), (True,) * len(names), 0.0,
+        ExtractorIdentity("x"),
+    )  # fmt: skip
+    save_model(tmp_path, case.make(), card)
+    with pytest.raises(ModelError, match=r"more than \d+ layers and weights"):
+        load_model(tmp_path)
+
+
+def test_settings_cannot_ask_for_layers_without_end() -> None:
+    from avzsl.methods._profile import count_parameters
+
+    kind = METHODS.get("tcaf")
+    with pytest.raises(SettingError, match="ask for fewer layers"):
+        count_parameters(kind, kind.Config(depth=10**12), Dimensions(5, 7, 6))
+    assert count_parameters(kind, kind.Config(depth=2), Dimensions(5, 7, 6)) > 0  # nothing is left behind

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import avzsl
+import avzsl.api  # now, not when the first input is there: each part of a run has a process of its own
 from avzsl.data.splits import Benchmark
 from avzsl.errors import DataError
 from avzsl.features.store import reader

@@ -22,6 +22,8 @@ from avzsl.experiments.folder import SETTINGS
 from avzsl.experiments.result import RESULT
 from avzsl.experiments.run import run_training
 from avzsl.methods._base import METHODS
+from avzsl.methods._contract import DIMENSIONS
+from avzsl.methods._profile import count_parameters
 from avzsl.predict.classes import parse_class_list
 from trials.hostile import attempt as attempts
 from trials.hostile.attempt import Attempt, WrongResultError
@@ -79,6 +81,8 @@ class Subject:
 
         with contextlib.suppress(_EnoughError):
             run_training(self.data, method, out=self.base / "new", load=load, **options)
+        # What `train` does next with the data; it must not take for ever either.
+        count_parameters(METHODS.get(method), found[0].config, METHODS.get(method).checked_with or DIMENSIONS)
         try:
             json.dumps(found[0].as_dict(), allow_nan=False)
         except ValueError as error:

