@@ -17,7 +17,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,14 +53,14 @@ class Trial:
     name: str
     kills: int = 0
     held: int = 0
-    where: Counter[str] = field(default_factory=Counter)
+    where: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
 
     def judge(self, faults: list[str], where: str) -> None:
         """Book one kill."""
         self.kills, self.held = self.kills + 1, self.held + (not faults)
-        self.where[where] += 1
+        self.where[where] = self.where.get(where, 0) + 1
         self.faults += faults[: 5 - len(self.faults)]
 
 
@@ -245,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _spread(trial: Trial) -> str:
-    return ", ".join(f"{count} in {where}" for where, count in trial.where.most_common())
+    return ", ".join(f"{count} in {where}" for where, count in sorted(trial.where.items(), key=lambda entry: -entry[1]))
 
 
 if __name__ == "__main__":
