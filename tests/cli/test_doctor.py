@@ -94,6 +94,12 @@ def test_a_whole_installation_can_do_everything(install: Install) -> None:
     assert _check(found, "text encoder").said == "works, 384 columns"
 
 
+def test_a_system_that_limits_no_memory_is_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "none on memory" not in _check(install(), "feature files").said
+    monkeypatch.setattr("avzsl.cli._checks.memory_is_limited", lambda: False)
+    assert "a limit on time, but none on memory" in _check(install(), "feature files").said
+
+
 def test_the_extras_of_the_verbs_are_those_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = set(project["optional-dependencies"]) - {"all"}

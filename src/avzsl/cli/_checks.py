@@ -13,6 +13,7 @@ from avzsl.cli import _machine
 from avzsl.cli._machine import GIB
 from avzsl.cli._packages import Requirement, extra_command, install_command, installed_version, where_from
 from avzsl.cli._probe import Outcome
+from avzsl.isolation import memory_is_limited
 
 # What a check came to. "odd" works, but is probably not meant.
 STATES = ("ok", "odd", "missing", "broken")
@@ -94,7 +95,10 @@ def core(outcomes: Outcomes, mends: Mapping[str, str]) -> list[Check]:
         checks.append(Check("core", "computing on the CPU", "broken", torch.error, mend, vital=True))
     checks += _cards(outcomes["cuda", ""], torch)
     if hdf5.error is None:
-        checks.append(Check("core", "feature files", "ok", f"HDF5 {hdf5.value['version']} writes and reads"))
+        said = f"HDF5 {hdf5.value['version']} writes and reads"
+        if not memory_is_limited():
+            said += "; files of others are read in a process with a limit on time, but none on memory, on this system"
+        checks.append(Check("core", "feature files", "ok", said))
     else:
         mend = mends.get("h5py") or install_command("--force-reinstall", "h5py")
         checks.append(Check("core", "feature files", "broken", f"HDF5: {hdf5.error}", mend, vital=True))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from avzsl.cli._options import Device, Json, Quiet, Trust
+from avzsl.cli._options import Device, Json, Quiet, Trust, Trusted
 from avzsl.cli._output import print_json, print_table
 from avzsl.cli._progress import show_progress
 from avzsl.cli.benchmark import _seeds
@@ -48,6 +48,7 @@ def reproduce(
     device: Device = "auto",
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is in the folder and start over.")] = False,
     trust: Trust = False,
+    trusted: Trusted = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,7 +72,7 @@ def reproduce(
     request = Request(
         items=chosen_items(items), data=tuple(data or ()), seeds=_seeds(seeds or ("2" if quick else "3")),
         preset=preset, assignments=tuple(settings or ()), mode=mode, family=family, quick=quick, device=device,
-        jobs=jobs, trust=trust, frames_of=None if videos is None else _frames_of(videos),
+        jobs=jobs, trust=trust, trusted=trusted, frames_of=None if videos is None else _frames_of(videos),
     )  # fmt: skip
     if plan:
         found = plan_reproduction(request, out)
