@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from avzsl.config import quirk, quirk_names
+from avzsl.data.splits import load_benchmark
 from avzsl.decision import decide
 from avzsl.errors import AvzslError, DataError, ModelError, OutputError, SettingError
 from avzsl.experiments.evaluate import evaluate_run
@@ -679,3 +680,25 @@ def test_a_damaged_record_of_the_extraction_shows_before_the_training(copied: Pa
     with pytest.raises(DataError, match=r"extract\.json is not valid JSON"):
         _run(copied, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("method.depth=9223372036854775807", "ask for fewer layers"),
+        ("method.heads=9223372036854775808", "larger than any tensor"),
+        ("method.embedding=1000000000000", "cannot hold"),
+    ],
+)
+def test_sizes_that_nothing_can_hold_are_refused_before_the_folder_is_claimed(
+    setting: str, said: str, toy_benchmark: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingError, match=said) as caught:
+        run_training(
+            toy_benchmark,
+            "tcaf",
+            out=tmp_path / "run",
+            assignments=[setting],
+            load=lambda *_: load_benchmark(toy_benchmark),
+        )
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()

@@ -37,6 +37,7 @@ from avzsl.experiments.folder import check_folder, claim_folder, tidy
 from avzsl.experiments.result import RESULT, Result, percent, read_result, versions, write_result
 from avzsl.experiments.settings import Settings, assemble
 from avzsl.files import hash_bytes, lock_folder, read_json, sweep
+from avzsl.isolation import allowance
 from avzsl.methods._base import METHODS, Method
 from avzsl.methods._checkpoint import ModelCard, save_model
 from avzsl.methods._profile import count_parameters
@@ -170,7 +171,12 @@ def _check_method(settings: Settings, benchmark: Benchmark) -> None:
         SettingError: its own words.
     """
     try:
-        count_parameters(METHODS.get(settings.method), settings.config, benchmark.dimensions)
+        size = 4 * count_parameters(METHODS.get(settings.method), settings.config, benchmark.dimensions)
+        if allowance(size) < size:
+            raise SettingError(
+                f"with these settings {settings.method} has {size // 4} parameters ({size / 2**30:.0f} GiB), which this"
+                " machine cannot hold; choose smaller sizes"
+            )
     except AvzslError:
         raise
     except Exception:  # a fault of the method, or of building it without memory: the training will tell

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from avzsl.errors import SettingError
 from avzsl.methods._base import EmbeddingMethod, Method
 from avzsl.methods._parts import at_most
 from avzsl.nn.convolution import as_library_call
@@ -101,8 +102,13 @@ def count_parameters(kind: type[Method], config: Any, dimensions: Dimensions) ->
     Raises:
         AvzslError: the method cannot be built with these sizes.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), at_most(_PARTS):
-        return sum(parameter.numel() for parameter in kind(config, dimensions).parameters())
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), at_most(_PARTS):
+            return sum(parameter.numel() for parameter in kind(config, dimensions).parameters())
+    except (TypeError, RuntimeError, OverflowError) as error:  # torch raises all of them for a size beyond its numbers
+        if "overflow" not in str(error).lower():
+            raise
+        raise SettingError(f"a size in the settings of {kind.__name__} is larger than any tensor can be") from error
 
 
 def profile(method: Method, batch: Batch | None = None) -> MethodProfile:
