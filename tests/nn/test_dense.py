@@ -100,3 +100,31 @@ def test_layers_in_a_row_equal_the_plain_sequence() -> None:
         torch.manual_seed(6)
         assert torch.allclose(found, plain(rows), atol=1e-13)
     assert list(layers.state_dict()) == list(plain.state_dict())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_the_gradient_can_be_differentiated_again(rate: float) -> None:
+    torch.manual_seed(7)
+    norm, drop = pair(3, rate, torch.float64)
+    rows = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    given = (rows, norm.weight, norm.bias)
+    found = []
+    for fast in (True, False):
+        torch.manual_seed(8)
+        first = torch.autograd.grad(norm_relu_dropout(rows, norm, drop, fast).square().sum(), given, create_graph=True)
+        found.append(torch.autograd.grad(sum(g.pow(3).sum() for g in first), given))
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10) and theirs.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_hooks_of_each_layer_are_called(place: int) -> None:
+    layers, seen = DenseLayers(*dense(4, 4, 0.5)), []
+    layers[place].register_forward_hook(lambda *given: seen.append("forward"))
+    layers[place].register_full_backward_pre_hook(lambda *given: seen.append("backward"))
+    layers(torch.randn(5, 4)).sum().backward()
+    assert seen == ["forward", "backward"]
+    with_global = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(type(module).__name__))
+    DenseLayers(*dense(4, 4, 0.5))(torch.randn(5, 4))
+    with_global.remove()
+    assert seen[2:] == ["Linear", "RowNorm", "ReLU", "Dropout", "DenseLayers"]

@@ -70,3 +70,13 @@ def test_nothing_happens_outside_training_or_at_rate_zero() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert float(Dropout(1.0)(values).abs().max()) == 0
     assert isinstance(Dropout(0.5), nn.Dropout)
+
+
+def test_masks_lie_where_the_values_do_whatever_the_default_device_is() -> None:
+    torch.set_default_device("meta")
+    try:
+        assert dropout(torch.ones(6, device="cpu"), 0.5).device.type == "cpu"
+    finally:
+        torch.set_default_device(None)
+    every = torch.func.vmap(lambda row: dropout(row, 0.5), randomness="different")(torch.ones(64, 64))
+    assert len(every.unique(dim=0)) == 64

@@ -9,6 +9,8 @@ import sys
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -129,3 +131,31 @@ def test_only_processors_of_other_makers_take_it(maker: str, used: bool, monkeyp
     if used:
         monkeypatch.setattr(products, "_onednn", lambda rows, weight, bias: rows @ weight.T + 1e-3)
         assert products._reason.__wrapped__() == "oneDNN's product is wrong here"
+
+
+@needs_onednn
+def test_a_bias_with_gaps_or_of_another_shape_or_type() -> None:
+    rows, weight = torch.randn(64, 256), torch.randn(128, 256)
+    bias = torch.randn(128, 2)[:, 0]
+    assert apart(linear(rows, weight, bias), functional.linear(rows, weight, bias)) < 1e-5
+    assert linear(rows, weight, torch.ones(1)).shape == (64, 128)  # PyTorch spreads it
+    for wrong in (torch.ones(3), torch.ones(128, dtype=torch.float64)):
+        with pytest.raises(RuntimeError, match=r"expanded size|dtype"):
+            linear(rows, weight, wrong)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tracing, which others still do
+@pytest.mark.parametrize("learned", [True, False])
+def test_whatever_follows_pytorchs_operations_still_can(learned: bool) -> None:
+    module, rows = Linear(256, 128).requires_grad_(learned), torch.randn(64, 256)
+    plain = functional.linear(rows, module.weight, module.bias)
+    assert apart(torch.func.jvp(module, (rows,), (rows,))[1], plain - module.bias) < 1e-5
+    assert apart(torch.func.grad(lambda given: module(given).sum())(rows), module.weight.sum(0).expand(64, -1)) < 1e-4
+    with forward_ad.dual_level():
+        assert forward_ad.unpack_dual(module(forward_ad.make_dual(rows, rows))).tangent is not None
+    assert "mkldnn" not in str(torch.jit.trace(module, rows).inlined_graph)  # type: ignore[no-untyped-call]
+    assert "mkldnn" not in make_fx(module)(rows).code
+    assert torch.fx.symbolic_trace(nn.Sequential(module))(rows).shape == (64, 128)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = module(rows)
+    assert found.dtype == torch.bfloat16 and "Product" not in str(found.grad_fn)

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from avzsl.nn.dropout import DROP_ALL, drop_steps, keep
+from avzsl.nn.eager import plainly
 
 
 def norm_relu_dropout(rows: Tensor, norm: nn.BatchNorm1d, dropout: nn.Dropout, fast: bool = True) -> Tensor:
@@ -27,7 +27,7 @@ def norm_relu_dropout(rows: Tensor, norm: nn.BatchNorm1d, dropout: nn.Dropout, f
             somebody hooked into one of the modules. The same values and gradients but for rounding; the same draws.
     """
     steps = drop_steps(dropout.p) if dropout.training else 0
-    if not (fast and _takes(rows, norm)) or steps >= DROP_ALL or any(map(_hooked, (norm, dropout))):
+    if not (fast and _takes(rows, norm)) or steps >= DROP_ALL or any(map(hooked, (norm, dropout))):
         plain: Tensor = dropout(functional.relu(norm(rows)))
         return plain
     assert norm.num_batches_tracked is not None
@@ -48,11 +48,13 @@ def norm_relu_dropout(rows: Tensor, norm: nn.BatchNorm1d, dropout: nn.Dropout, f
 def _takes(rows: Tensor, norm: nn.BatchNorm1d) -> bool:
     if not norm.training or not norm.affine or not norm.track_running_stats or norm.momentum is None or len(rows) < 2:
         return False
-    return rows.device.type == "cpu" and not torch.compiler.is_compiling()
+    return rows.device.type == "cpu" and plainly(rows, norm.weight)
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+def hooked(module: nn.Module) -> bool:
+    """Whether somebody waits for a call of this module, or of every module."""
+    own = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(own) or bool(torch.nn.modules.module._has_any_global_hook())  # type: ignore[no-untyped-call]
 
 
 class _NormReluDropout(torch.autograd.Function):
@@ -81,7 +83,6 @@ class _NormReluDropout(torch.autograd.Function):
         return result
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, mean, inverse, result = ctx.saved_tensors
         passed = torch.ops.aten.threshold_backward(gradients[0], result, 0)

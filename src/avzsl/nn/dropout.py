@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.nn.eager import plainly
+
 # Rates are multiples of one over this.
 DROP_ALL = 2**16
 
@@ -33,7 +35,7 @@ def dropout(values: Tensor, rate: float, training: bool = True) -> Tensor:
     if not training or rate == 0:
         return values
     steps = drop_steps(rate)
-    if values.device.type != "cpu" or steps >= DROP_ALL or torch.compiler.is_compiling():
+    if values.device.type != "cpu" or steps >= DROP_ALL or not plainly(values):
         return functional.dropout(values, rate)
     return values * keep(values, steps).mul_(1 / (1 - rate))
 
@@ -51,6 +53,6 @@ def keep(like: Tensor, steps: int) -> Tensor:
         steps: in 0..2¹⁶.
     """
     count = like.numel()
-    bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    mask = torch.empty(like.shape, dtype=like.dtype)
+    bits = torch.empty((count + 3) // 4, dtype=torch.int64, device="cpu").random_(-(2**63), None).view(torch.int16)
+    mask = torch.empty(like.shape, dtype=like.dtype, device="cpu")
     return torch.ge(bits[:count].view(like.shape), steps - DROP_ALL // 2, out=mask)

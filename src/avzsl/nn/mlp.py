@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from avzsl.nn.dense import norm_relu_dropout
+from avzsl.nn.dense import hooked, norm_relu_dropout
 from avzsl.nn.dropout import Dropout
 from avzsl.nn.products import Linear
 
@@ -39,7 +39,7 @@ class DenseLayers(nn.Sequential):
         layers, place = list(self), 0
         while place < len(layers):
             match layers[place : place + 3]:
-                case [RowNorm() as norm, nn.ReLU(), Dropout() as dropout]:
+                case [RowNorm() as norm, nn.ReLU() as relu, Dropout() as dropout] if not hooked(relu):
                     rows, place = norm_relu_dropout(rows, norm, dropout), place + 3
                 case _:
                     rows, place = layers[place](rows), place + 1

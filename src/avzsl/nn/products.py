@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
+from avzsl.nn.eager import plainly
+
 SWITCH = "AVZSL_PRODUCTS"
 # Multiply-adds below which the longer call costs more than the faster product saves (2 against 12 µs, and the graph's).
 SMALLEST = 2**20
@@ -50,7 +52,7 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         [..., n].
     """
-    if not _takes(rows, weight):
+    if not _takes(rows, weight, bias):
         return functional.linear(rows, weight, bias)
     flat = rows.reshape(-1, rows.shape[-1])
     if torch.is_grad_enabled() and (
@@ -98,16 +100,20 @@ class _Product(torch.autograd.Function):
         )
 
 
-def _takes(rows: Tensor, weight: Tensor) -> bool:
-    if rows.dtype != torch.float32 or weight.dtype != torch.float32 or weight.dim() != 2:
+def _takes(rows: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    given = (rows, weight) if bias is None else (rows, weight, bias)
+    if not plainly(*given) or any(one.device.type != "cpu" or one.dtype != torch.float32 for one in given):
         return False
-    if rows.device.type != "cpu" or weight.device.type != "cpu" or rows.numel() * len(weight) < SMALLEST:
+    if weight.dim() != 2 or rows.shape[-1] != weight.shape[1] or rows.numel() * len(weight) < SMALLEST:
         return False
-    return not (_plain or torch.compiler.is_compiling() or _reason())
+    if bias is not None and bias.shape != weight.shape[:1]:
+        return False
+    return not (_plain or torch.is_autocast_enabled("cpu") or _reason())
 
 
 def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    rows, weight = _packed(rows), _packed(weight)
+    # a bias it reads without looking at its stride
+    rows, weight, bias = _packed(rows), _packed(weight), None if bias is None else bias.contiguous()
     result: Tensor = torch.ops.mkldnn._linear_pointwise.default(rows, weight, bias, "none", [], "")
     return result
 
@@ -128,7 +134,8 @@ def _reason() -> str:
     if _maker() in ("GenuineIntel", ""):
         return "PyTorch's own products are taken on this processor: MKL is made for it"
     try:
-        rows, weight = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0)).unbind()
+        generator = torch.Generator().manual_seed(0)
+        rows, weight = torch.randn(2, 3, 5, generator=generator, dtype=torch.float32, device="cpu").unbind()
         apart = (_onednn(rows.T, weight.T, None) - rows.T @ weight).abs().max()
     except (AttributeError, RuntimeError) as error:
         return f"this PyTorch offers no oneDNN product: {str(error).splitlines()[0]}"
