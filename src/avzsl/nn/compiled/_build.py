@@ -12,10 +12,14 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from avzsl.errors import OutputError
+from avzsl.files import hash_bytes, write_text
 
 SOURCE = Path(__file__).with_name("spiking.c")
 SWITCH = "AVZSL_KERNELS"
@@ -24,6 +28,7 @@ OPTIONS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fPIC",
 # Tried in this order: OpenMP and this processor's own instructions are wanted, not needed.
 EXTRAS = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ())
 _LIMIT = 120.0  # seconds for one attempt
+_TEMPORARY = "avzsl-kernels-"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class Build:
 
 def cache_folder() -> Path:
     """Where compiled libraries are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # to be ignored, says the specification that names the variable
+        base = os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "avzsl" / "kernels"
 
 
@@ -56,13 +63,14 @@ def build() -> Build:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or shutil.which(compiler) is None:
         return Build(None, "no C compiler found (cc, gcc, clang, or the one that CC names)")
+    folder = None
     try:
         key = _key(compiler)
         folder = _own_folder()
         for extras in EXTRAS:
             found = folder / f"spiking-{hashlib.sha256(f'{key} {extras}'.encode()).hexdigest()[:20]}.so"
-            if found.exists():
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                if found.exists() and _only_mine(found) and _intact(found):
                     return Build(ctypes.CDLL(str(found)), f"{found.name}, from the cache", "-fopenmp" in extras)
             said = _compile(compiler, extras, found)
             if said is None:
@@ -70,10 +78,14 @@ def build() -> Build:
         return Build(None, f"{compiler} failed: {said}")
     except (OSError, subprocess.SubprocessError) as error:
         return Build(None, f"not compiled: {error}")
+    finally:
+        if folder is not None and folder.name.startswith(_TEMPORARY):
+            shutil.rmtree(folder, ignore_errors=True)  # what was loaded stays loaded
 
 
 def _key(compiler: str) -> str:
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=_LIMIT).stdout
+    asked = [compiler, "--version"]
+    version = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT).stdout
     return "\n".join((SOURCE.read_text(encoding="utf-8"), version, " ".join(OPTIONS), platform.machine(), _processor()))
 
 
@@ -87,15 +99,29 @@ def _processor() -> str:
 
 
 def _own_folder() -> Path:
-    """The cache folder, or a new temporary one where that cannot be written or is somebody else's."""
+    """The cache folder, or a new temporary one where that cannot be written or others could put a library into it."""
     folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="avzsl-kernels-"))
+    with contextlib.suppress(OSError):
+        if folder.is_absolute():  # a user without a home has none
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if _only_mine(folder) and os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    return Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+
+
+def _only_mine(path: Path) -> bool:
+    about = path.stat()
+    return about.st_uid == os.getuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _digest(path: Path) -> Path:
+    """Where a library's digest lies."""
+    return path.with_suffix(".sha256")
+
+
+def _intact(path: Path) -> bool:
+    """Whether a library is all there: loading one that was cut short would end the process."""
+    return _digest(path).read_text(encoding="utf-8") == hash_bytes(path.read_bytes())
 
 
 def _compile(compiler: str, extras: tuple[str, ...], target: Path) -> str | None:
@@ -104,11 +130,15 @@ def _compile(compiler: str, extras: tuple[str, ...], target: Path) -> str | None
     os.close(handle)
     try:
         command = [compiler, *OPTIONS, *extras, str(SOURCE), "-o", name, "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT)
         if done.returncode:
             return next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
+        os.chmod(name, 0o700)  # whatever the linker made of it
         ctypes.CDLL(name)  # one that does not load must not reach the cache
+        digest = hash_bytes(Path(name).read_bytes())
         os.replace(name, target)
+        with contextlib.suppress(OutputError):  # without it, the library is compiled again
+            write_text(_digest(target), digest)
         return None
     finally:
         with contextlib.suppress(FileNotFoundError):
