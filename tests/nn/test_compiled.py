@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from avzsl.nn import compiled
+from avzsl.nn import compiled, products
 from avzsl.nn.compiled import _build, _check
 from avzsl.nn.convolution import halving_convolution
+from avzsl.nn.gate import _fast_statistics, batch_statistics, normalised_gate
 from avzsl.nn.lif import LifParameters, LifState, lif
 from avzsl.nn.spiking import SpikingConfig, SpikingEncoder
 from avzsl.nn.threshold import ThresholdRule, dynamic_lif
@@ -253,3 +256,99 @@ def test_a_library_that_computes_something_else_is_found_out(tmp_path: Path, mon
         library = _build.build().library
         assert isinstance(library, ctypes.CDLL)
         assert _check.differences(library) != "", wrong
+
+
+@needs_library
+def test_a_library_cut_short_or_open_to_others_is_not_loaded(tmp_path: Path) -> None:
+    assert _status(tmp_path).startswith("True compiled by")
+    (kept,) = tmp_path.rglob("*.so")
+    whole = kept.read_bytes()
+    kept.unlink()  # not overwritten: somebody may have it loaded
+    kept.write_bytes(whole[: len(whole) // 2])  # its head is in order; loading it ends the process
+    assert _status(tmp_path).startswith("True compiled by")
+    kept.chmod(0o777)
+    assert _status(tmp_path).startswith("True compiled by")
+    assert _status(tmp_path) == f"True {kept.name}, from the cache"
+    kept.parent.chmod(0o777)
+    (scratch := tmp_path / "scratch").mkdir()
+    assert _status(tmp_path, TMPDIR=str(scratch)).startswith("True compiled by")
+    assert not list(scratch.iterdir())  # what was compiled aside goes again
+
+
+def test_a_cache_folder_is_absolute_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert _build.cache_folder() == tmp_path / "home" / ".cache" / "avzsl" / "kernels"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # a user without a home
+    folder = _build._own_folder()
+    folder.rmdir()
+    assert folder.is_absolute() and not list(tmp_path.iterdir())
+
+
+@needs_library
+def test_compiled_code_never_reads_past_a_tensor() -> None:
+    for inputs, weight in (((1, 3, 8), (2, 1, 4)), ((1, 1, 8), (2, 1, 3)), ((1, 1, 7), (2, 1, 4)), ((3, 8), (2, 3, 4))):
+        with pytest.raises(ValueError, match="please"):
+            halving_convolution(torch.ones(inputs), torch.ones(weight))
+    values, beta = torch.randn(3, 4, 8), torch.tensor(0.4)
+    with pytest.raises(RuntimeError, match="size"):
+        normalised_gate(values, nn.BatchNorm1d(2).eval(), beta)
+    ours, theirs = (
+        normalised_gate(values, nn.BatchNorm1d(4).double().eval(), beta, fast=fast)[0] for fast in (True, False)
+    )
+    assert _close(ours.detach(), theirs.detach(), 1e-6)
+    current, gate = torch.rand(2, 3, 4, 5).mul(2), torch.rand(2, 3, 1, 1)  # one gate for all channels
+    ours, theirs = (
+        dynamic_lif(current, gate, (0, 1), LifParameters(), ThresholdRule(), fast)[0] for fast in (True, False)
+    )
+    assert torch.equal(ours, theirs)
+    for steps in ((0, 5), (1, 0), (0, 0), (-1, 0)):
+        with pytest.raises(ValueError, match="ascending"):
+            dynamic_lif(current, torch.rand(2, 3, 4, 1), steps, LifParameters(), ThresholdRule())
+
+
+@needs_library
+def test_gradients_may_be_taken_where_compiled_code_is_switched_off_meanwhile() -> None:
+    current = torch.rand(2, 3, 4, 5).mul(2).requires_grad_()
+    runs = (
+        dynamic_lif(current, torch.ones(2, 3, 4, 1), (0, 1), LifParameters(), ThresholdRule()).spikes,
+        lif(current, LifParameters(), 0.5, fast=True).spikes,
+    )
+    for spikes in runs:
+        (wanted,) = torch.autograd.grad(spikes.sum(), current, retain_graph=True)
+        with compiled.without():
+            assert torch.equal(torch.autograd.grad(spikes.sum(), current)[0], wanted)
+
+
+@needs_library
+def test_tensors_without_numbers_are_for_pytorch() -> None:
+    encoder = SpikingEncoder(64, SpikingConfig(positions=64)).eval()
+    real = torch.randn(2, 3, 64)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        assert compiled.library_for(torch.randn(3)) is None and compiled.library_for(real) is None
+        assert encoder(torch.randn(2, 3, 64)).summary.shape == (2, encoder.width)
+
+
+@needs_library
+@pytest.mark.parametrize("how", ["torch.set_default_device('meta')", "torch.set_default_dtype(torch.float16)"])
+def test_the_check_does_not_depend_on_defaults(how: str) -> None:
+    code = f"import torch; {how}; from avzsl.nn import compiled, products; print(compiled.status(), products.status())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert found.startswith("(True") and found.count("(True") == 1 + products.status()[0]
+
+
+@needs_library
+def test_one_thread_does_not_use_what_another_one_is_testing() -> None:
+    library = compiled.library_for(torch.ones(1))
+    with compiled.using(ctypes.CDLL(None)), ThreadPoolExecutor(1) as other:
+        assert other.submit(compiled.library_for, torch.ones(1)).result() is library
+
+
+@needs_library
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_a_large_mean_costs_the_variance_no_digits(offset: float) -> None:
+    values = torch.randn(50, 3, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + offset
+    for ours, theirs in zip(_fast_statistics(values), batch_statistics(values), strict=True):
+        assert _close(ours, theirs, 1e-12)
+    assert _fast_statistics(torch.full_like(values, 0.1 + offset))[1].count_nonzero() == 0

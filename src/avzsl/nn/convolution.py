@@ -39,7 +39,15 @@ def halving_convolution(inputs: Tensor, weight: Tensor, fast: bool = True) -> Te
 
     Returns:
         [M, C_out, P / 2].
+
+    Raises:
+        ValueError: the shapes do not fit; compiled code would not notice.
     """
+    if inputs.dim() != 3 or inputs.shape[2] % STRIDE or weight.shape[1:] != (inputs.shape[1], KERNEL):
+        raise ValueError(
+            f"inputs {tuple(inputs.shape)} and weight {tuple(weight.shape)}; [M, C, P] with P even and "
+            f"[C_out, C, {KERNEL}], please"
+        )
     if _as_library_call or (not fast and inputs.device.type != "cpu"):
         return functional.conv1d(inputs, weight, stride=STRIDE, padding=PADDING)
     if fast:
@@ -109,7 +117,7 @@ class _FastConvolution(torch.autograd.Function):
                 compiled.threads(),
             )
             return to_inputs, to_weight
-        for chunk in chunks(len(inputs), inputs[0].numel(), inputs.device):
+        for chunk in chunks(len(inputs), inputs[0].numel() if len(inputs) else 0, inputs.device):
             if to_inputs is not None:
                 _inputs_backward(gradient[chunk], weight, to_inputs[chunk])
             if to_weight is not None:

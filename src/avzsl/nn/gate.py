@@ -6,7 +6,7 @@ convolution's output and the result and recomputes the rest in chunks that fit t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.autograd.function import once_differentiable
 from avzsl.nn import compiled
 from avzsl.nn.chunks import chunks
 from avzsl.nn.pooling import gated, pooled
+
+if TYPE_CHECKING:
+    import ctypes
 
 
 def normalised_gate(
@@ -74,8 +77,9 @@ def _fast_statistics(values: Tensor) -> tuple[Tensor, Tensor]:
     size = compiled.sizes(rows, channels, positions)
     given = map(compiled.pointer, (values, sums))
     compiled.call(library, "channel_sums", values.dtype, *size, *given, compiled.threads())
-    mean, squares = sums / (rows * positions)
-    return mean.to(values.dtype), (squares - mean.square()).clamp(min=0).to(values.dtype)
+    mean, squares = sums / (rows * positions)  # of the distances to the first value, which keep their digits
+    variance = (squares - mean.square()).clamp(min=0)
+    return (values[0, :, 0] + mean).to(values.dtype), variance.to(values.dtype)
 
 
 def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -105,7 +109,7 @@ class _FastGate(torch.autograd.Function):
         shift = bias - mean * scale
         out = torch.empty_like(values, memory_format=torch.contiguous_format)
         pool = values.new_empty((*values.shape[:2], 1))
-        library = compiled.library_for(values, beta)
+        library = _library_for(values, beta, scale, shift)
         values = values.contiguous()
         for rows in chunks(len(values), values[0].numel(), values.device):
             if library is None:
@@ -136,8 +140,9 @@ class _FastGate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, beta, mean, inverse, scale, shift, out, pool = ctx.saved_tensors
         from_out, from_pool = gradients
-        if compiled.library_for(values, weight, beta, from_out, from_pool) is not None:
-            return (*_compiled_backward(ctx, from_out, from_pool), None, None, None, None, None)
+        library = _library_for(values, beta, scale, shift, weight, mean, inverse)
+        if library is not None and from_out.dtype == from_pool.dtype == values.dtype:
+            return (*_compiled_backward(library, ctx, from_out, from_pool), None, None, None, None, None)
         to_current = torch.empty_like(values)
         total, moment = torch.zeros_like(mean), torch.zeros_like(mean)  # sum g and sum g (x - mean), per channel
         to_beta = torch.zeros_like(beta)
@@ -190,11 +195,17 @@ def _gate_backward(
     return inner, (to_pool * (top - average)).sum()
 
 
-def _compiled_backward(ctx: Any, from_out: Tensor, from_pool: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _library_for(values: Tensor, beta: Tensor, *by_channel: Tensor) -> ctypes.CDLL | None:
+    """The compiled library, where there is one number for each channel and one beta."""
+    fits = beta.dim() == 0 and all(one.shape == values.shape[1:2] for one in by_channel)
+    return compiled.library_for(values, beta, *by_channel) if fits else None
+
+
+def _compiled_backward(
+    library: ctypes.CDLL, ctx: Any, from_out: Tensor, from_pool: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of values, weight, bias and beta by `gate_backward` of the compiled library."""
     values, weight, beta, mean, inverse, scale, shift, out, pool = (part.contiguous() for part in ctx.saved_tensors)
-    library = compiled.library_for(values)
-    assert library is not None
     rows, channels, positions = values.shape
     to_values = torch.empty_like(values)
     sums = torch.empty(2 * channels + 1, dtype=torch.float64, device="cpu")

@@ -288,6 +288,7 @@ class _CompiledLif(torch.autograd.Function):
         spikes, last = torch.empty_like(current), torch.empty_like(membrane)
         charged = torch.empty_like(current) if keep_charged else current.new_empty(0)
         ctx.threshold, ctx.params = threshold, params
+        ctx.library = compiled.library_for(current)  # kept: it may be switched off when the gradients are due
         given = (current, membrane, spikes, charged if keep_charged else None, last)
         _CompiledLif._call(ctx, "plain_forward", current, given)
         ctx.save_for_backward(current, membrane)
@@ -311,12 +312,10 @@ class _CompiledLif(torch.autograd.Function):
 
     @staticmethod
     def _call(ctx: Any, name: str, current: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
-        library = compiled.library_for(current)
-        assert library is not None
         alpha = SURROGATES.get(ctx.params.surrogate).sharpness(ctx.params.alpha)
         shape = (len(current), len(current), 1, 1, compiled.TILE)
         settings = compiled.neurons(ctx.params, alpha, shape, start=ctx.threshold)
         size = compiled.sizes(current[0].numel())
         compiled.call(
-            library, name, current.dtype, compiled.reference(settings), *size, *map(compiled.pointer, tensors)
+            ctx.library, name, current.dtype, compiled.reference(settings), *size, *map(compiled.pointer, tensors)
         )

@@ -135,9 +135,15 @@ def dynamic_lif(
         rule: how the threshold moves.
         fast: one autograd node for the whole sequence instead of the plain loop: same spikes, same gradients.
         keep_charged: return the membranes, too; without them the compiled form moves a third less memory.
+
+    Raises:
+        ValueError: the steps are not ascending, or do not see each input.
     """
+    if sorted({*steps}) != list(range(len(current))) or sorted(steps) != list(steps):
+        raise ValueError(f"steps {steps} of {len(current)} inputs; each at least once and ascending, please")
     if fast:
-        form = _FastDynamicLif if compiled_for(params, current, gate) is None else _CompiledDynamicLif
+        fits = gate.shape == (*current.shape[:3], 1)
+        form = _CompiledDynamicLif if fits and compiled_for(params, current, gate) is not None else _FastDynamicLif
         run = form.apply(current, gate, steps, params, rule, keep_charged)  # type: ignore[no-untyped-call]
         return DynamicRun(*run)
     threshold = torch.full_like(gate[0], rule.start)
@@ -227,6 +233,7 @@ class _CompiledDynamicLif(torch.autograd.Function):
         charged = torch.empty_like(spikes) if keep_charged else current.new_empty(0)
         thresholds = current.new_full((len(steps), *gate.shape[1:]), rule.start)
         ctx.steps, ctx.params, ctx.rule = steps, params, rule
+        ctx.library = compiled.library_for(current)  # kept: it may be switched off when the gradients are due
         places, entropy, _ = _tables(steps, current.shape[2] * current.shape[3], current.dtype)
         _CompiledDynamicLif._call(
             ctx,
@@ -253,14 +260,12 @@ class _CompiledDynamicLif(torch.autograd.Function):
 
     @staticmethod
     def _call(ctx: Any, name: str, current: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
-        library = compiled.library_for(current)
-        assert library is not None
         distinct, rows, channels, positions = current.shape
         shape = (len(ctx.steps), distinct, rows, channels, positions)
         settings = compiled.neurons(
             ctx.params, SURROGATES.get(ctx.params.surrogate).sharpness(ctx.params.alpha), shape, ctx.rule
         )
-        compiled.call(library, name, current.dtype, compiled.reference(settings), *map(compiled.pointer, tensors))
+        compiled.call(ctx.library, name, current.dtype, compiled.reference(settings), *map(compiled.pointer, tensors))
 
 
 @functools.lru_cache(maxsize=64)

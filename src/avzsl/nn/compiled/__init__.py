@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +27,7 @@ from avzsl.nn.compiled._calls import (
     sizes,
     threads,
 )
+from avzsl.nn.eager import plainly
 
 __all__ = [
     "SURROGATE_KINDS",
@@ -44,11 +46,17 @@ __all__ = [
 ]
 
 _switched_off = 0
-_under_test: ctypes.CDLL | None = None
+_tested = threading.local()  # of this thread alone: the others wait until it has passed
+_testing = threading.RLock()
+
+
+def _built() -> Build:
+    with _testing:
+        return _built_once()
 
 
 @functools.cache
-def _built() -> Build:
+def _built_once() -> Build:
     from avzsl.nn.compiled._check import differences
 
     found = build()
@@ -68,20 +76,19 @@ def library_for(*tensors: Tensor) -> ctypes.CDLL | None:
     first = tensors[0]
     if _switched_off or first.dtype not in SUFFIX or first.numel() == 0:
         return None
-    if any(tensor.device.type != "cpu" or tensor.dtype != first.dtype for tensor in tensors):
+    if any(tensor.device.type != "cpu" or tensor.dtype != first.dtype for tensor in tensors) or not plainly(*tensors):
         return None
-    return _under_test or _built().library
+    return getattr(_tested, "library", None) or _built().library
 
 
 @contextmanager
 def using(library: ctypes.CDLL) -> Iterator[None]:
     """This library inside the block, whether it has been checked or not."""
-    global _under_test
-    before, _under_test = _under_test, library
+    before, _tested.library = getattr(_tested, "library", None), library
     try:
         yield
     finally:
-        _under_test = before
+        _tested.library = before
 
 
 @contextmanager

@@ -38,14 +38,15 @@ def _run(fast: bool) -> tuple[Tensor, ...]:
     from avzsl.nn.lif import LifParameters
     from avzsl.nn.threshold import ThresholdRule, dynamic_lif
 
-    # the first use may lie inside anybody's inference mode
-    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+    # the first use may lie inside anybody's inference mode, or under another default device or type
+    single, cpu = torch.float32, torch.device("cpu")
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]), cpu:
         generator = torch.Generator().manual_seed(0)
-        inputs = torch.randn(STEPS * ROWS, 3, POSITIONS, generator=generator, requires_grad=True)
-        weight = torch.randn(6, 3, 4, generator=generator, requires_grad=True)
-        beta = torch.tensor(0.4, requires_grad=True)
+        inputs = torch.randn(STEPS * ROWS, 3, POSITIONS, generator=generator, dtype=single, requires_grad=True)
+        weight = torch.randn(6, 3, 4, generator=generator, dtype=single, requires_grad=True)
+        beta = torch.tensor(0.4, dtype=single, requires_grad=True)
         values = halving_convolution(inputs, weight, fast)
-        current, pool = normalised_gate(values, nn.BatchNorm1d(6), beta, True, fast)
+        current, pool = normalised_gate(values, nn.BatchNorm1d(6, dtype=single), beta, True, fast)
         current, gate = (part.view(STEPS, ROWS, *part.shape[1:]) for part in (current, torch.sigmoid(pool)))
         run = dynamic_lif(current, gate, tuple(range(STEPS)), LifParameters(), ThresholdRule(), fast)
         found = torch.autograd.grad(run.spikes.square().sum(), (inputs, weight, beta))

@@ -311,8 +311,7 @@ int NAME(plain_forward)(const neurons *p, int64_t size, const REAL *current, con
     return 0;
 }
 
-/* Its gradients: to_current [T, size]; to_membrane [size] holds the gradient of `last` and receives that of `membrane`.
-   from_spikes may be null: no gradient comes that way. */
+/* Its gradients: to_current [T, size]; to_membrane [size] holds the gradient of `last` and receives that of `membrane`. */
 int NAME(plain_backward)(const neurons *p, int64_t size, const REAL *current, const REAL *membrane,
                          const REAL *from_spikes, REAL *to_current, REAL *to_membrane) {
     const int64_t tile = p->positions, tiles = (size + tile - 1) / tile, T = p->steps;
@@ -344,7 +343,8 @@ int NAME(plain_backward)(const neurons *p, int64_t size, const REAL *current, co
 
 /* ---- gate ------------------------------------------------------------------------------------------------------- */
 
-/* Sum and sum of squares of each channel of values [M, C, P], in double precision: sums [2 C]. */
+/* Sum and sum of squares of each channel of values [M, C, P] less its first one, in double precision: sums [2 C].
+   Of the values themselves, the squares would lose the digits that the variance is made of. */
 int NAME(channel_sums)(int64_t M, int64_t C, int64_t P, const REAL *values, double *sums, int64_t threads) {
     double *parts = calloc((size_t)(PIECES * 2 * C), sizeof(double));
     if (!parts) return 1;
@@ -354,10 +354,11 @@ int NAME(channel_sums)(int64_t M, int64_t C, int64_t P, const REAL *values, doub
         for (int64_t m = M * piece / PIECES; m < M * (piece + 1) / PIECES; m++)
             for (int64_t c = 0; c < C; c++) {
                 const REAL *restrict x = values + (m * C + c) * P;
+                const double first = values[c * P];
                 double sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum, squares)
                 for (int64_t i = 0; i < P; i++) {
-                    const double value = x[i];
+                    const double value = x[i] - first;
                     sum += value;
                     squares += value * value;
                 }
