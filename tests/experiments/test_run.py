@@ -666,7 +666,9 @@ def test_a_folder_in_which_another_process_works_is_refused(data: Path, tmp_path
     assert not (tmp_path / "run" / LOCK).exists()
 
 
-@pytest.mark.parametrize("change", [{"hm": None}, {"hm": "x"}, {"bias": float("inf")}, {"validation": []}])
+@pytest.mark.parametrize(
+    "change", [{"hm": None}, {"hm": "x"}, {"bias": float("inf")}, {"validation": []}, {"hm": 10**400}]
+)
 def test_an_edited_result_is_refused(data: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     _run(data, tmp_path)
     path = tmp_path / "result.json"
@@ -702,3 +704,13 @@ def test_sizes_that_nothing_can_hold_are_refused_before_the_folder_is_claimed(
             load=lambda *_: load_benchmark(toy_benchmark),
         )
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_the_place_of_the_result_stops_before_training(data: Path, tmp_path: Path) -> None:
+    _run(data, tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "result.json").unlink()
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(ModelError, match="start with --fresh"):
+        _run(data, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before and not (tmp_path / "state").exists()

@@ -429,3 +429,24 @@ def test_a_header_that_claims_hardly_any_pictures_per_second_is_no_trouble() -> 
         Path("a.avi"), rate=Fraction(4), size=8, most=4, fps=1e-9, duration=1e-9, limits=Limits(), aspect=1.0
     )
     assert sampler.finish() is None
+
+
+@pytest.mark.parametrize(("pts", "base"), [(None, None), (3, None), (None, Fraction(1, 10)), (3, Fraction(1, 10))])
+def test_a_picture_or_sound_without_a_clock_follows_the_one_before(pts: int | None, base: Fraction | None) -> None:
+    """Some damage leaves a stream without a unit of time."""
+    from avzsl.media._timeline import FrameSampler, SoundCollector
+
+    pictures = FrameSampler(Path("a"), rate=Fraction(4), size=8, most=9, fps=4, duration=1, limits=Limits(), aspect=1.0)
+    sound = SoundCollector(rate=8000, most=8000)
+    for _ in range(2):
+        frame = av.VideoFrame.from_ndarray(np.zeros((8, 8, 3), np.uint8), format="rgb24")
+        block = av.AudioFrame.from_ndarray(np.ones((1, 800), np.float32), format="fltp", layout="mono")
+        block.sample_rate = 8000
+        for piece, taker in ((frame, pictures), (block, sound)):
+            piece.pts = pts
+            if base is not None:
+                piece.time_base = base
+            taker.add(piece)
+    found, heard = pictures.finish(), sound.finish()
+    assert found is not None and len(found) == 2 and heard is not None
+    assert pictures.start == sound.start == (Fraction(3, 10) if pts and base else None)

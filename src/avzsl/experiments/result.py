@@ -107,7 +107,7 @@ def read_result(folder: Path) -> Result:
         result = Result.from_dict(read_json(path))
         _check_numbers(result)
         return result
-    except (DataError, TypeError, ValueError, AttributeError, KeyError) as error:
+    except (DataError, TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
         raise ModelError(f"{path} is damaged; delete it and give the same 'avzsl train' command again") from error
 
 

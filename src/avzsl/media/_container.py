@@ -10,6 +10,7 @@ import contextlib
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,11 @@ def open_media(path: Path | str, limits: Limits) -> Iterator[OpenMedia]:
         if video is not None:
             check_picture(path, video.codec_context.width, video.codec_context.height, limits)
         yield OpenMedia(path, container, video, audio, _header(path, container, video, audio, notes))
+
+
+def time_of(frame: Any) -> Fraction | None:
+    """Seconds on the file's clock; None where a frame, or its stream, has no clock."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * Fraction(frame.time_base)
 
 
 def _check_file(path: Path, limits: Limits) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.errors import MediaError
-from avzsl.media._container import Limits, MediaInfo, OpenMedia, decode, open_media, trouble_types
+from avzsl.media._container import Limits, MediaInfo, OpenMedia, decode, open_media, time_of, trouble_types
 
 # Gaps between so many pictures are looked at to tell whether the frame rate varies.
 _GAPS = 2000
@@ -40,8 +40,9 @@ def probe(path: Path | str, limits: Limits | None = None) -> MediaInfo:
             first.setdefault(stream.index, frame)
             if stream is media.video:
                 pictures += 1
-                if frame.pts is not None:
-                    times.append(frame.pts * frame.time_base)
+                stamp = time_of(frame)
+                if stamp is not None:
+                    times.append(stamp)
             # One decoded frame proves that a stream works; without a count in the header all of them are needed.
             if stream is not media.video or not counting:
                 media.finished.add(stream.index)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avzsl.errors import MediaError
-from avzsl.media._container import Limits, check_picture, library, trouble_types
+from avzsl.media._container import Limits, check_picture, library, time_of, trouble_types
 from avzsl.media._probe import turns
 
 # A jump of the clock by more than this is a fault of the file unless the header announces so long a picture.
@@ -99,16 +99,17 @@ class FrameSampler:
 
     def _time(self, frame: Any) -> Fraction:
         """Seconds since the first picture, repaired where the file's clock is missing, stands or jumps."""
+        stamp = time_of(frame)
         if self._last is None:
-            self.start = None if frame.pts is None else frame.pts * frame.time_base
-            self._shift = -(self.start or Fraction(0))
-            if frame.pts is not None:
+            self.start = stamp
+            self._shift = -(stamp or Fraction(0))
+            if stamp is not None:
                 self.times.append(Fraction(0))
             return Fraction(0)
         expected = self._last + self._gap
-        if frame.pts is None:
+        if stamp is None:
             return expected
-        time: Fraction = frame.pts * frame.time_base + self._shift
+        time = stamp + self._shift
         self.times.append(time)
         if time <= self._last or time > max(self._longest, self._last + _JUMP):
             self._shift += expected - time
@@ -173,11 +174,12 @@ class SoundCollector:
         """Take the next decoded block of sound."""
         if not frame.samples or not frame.sample_rate:
             return
+        stamp = time_of(frame)
         if self.first is None:
             self.first = frame
-            self.start = None if frame.pts is None else frame.pts * frame.time_base
-        elif frame.pts is not None and self.start is not None:
-            self._fill(float(frame.pts * frame.time_base - self.start))
+            self.start = stamp
+        elif stamp is not None and self.start is not None:
+            self._fill(float(stamp - self.start))
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind:
             self._flush()
