@@ -15,7 +15,9 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 SUBJECTS = ("hdf5", "media", "settings", "models")
@@ -27,6 +29,7 @@ def main() -> int:
     for name in SUBJECTS:
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N", help=f"mutated {name} files")
     parser.add_argument("--seed", type=int, default=0, help="of all damage")
+    parser.add_argument("--workers", type=int, default=1, help="kinds of files that are tried at a time")
     parser.add_argument("--out", type=Path, default=Path("runs/hostile"), help="counts and failing inputs")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop in time; the same command goes on")
     parser.add_argument("--only", metavar="SUBJECT:NUMBER", help="run one input again in this process")
@@ -38,7 +41,13 @@ def main() -> int:
 
     until = time.monotonic() + 60 * given.minutes
     wanted = {name: getattr(given, name) for name in SUBJECTS if getattr(given, name)}
-    scores = [run_subject(_maker(n), n, count, given.seed, given.out, until) for n, count in wanted.items()]
+    makers = {name: _maker(name) for name in wanted}  # import before any thread starts
+
+    def run(name: str) -> dict[str, Any]:
+        return run_subject(makers[name], name, wanted[name], given.seed, given.out, until)
+
+    with ThreadPoolExecutor(max(1, given.workers)) as pool:
+        scores = list(pool.map(run, wanted))
     print(json.dumps(scores, indent=1) if given.json else "\n".join(summary(scores)))
     return int(any(score["faults"] for score in scores))
 
