@@ -18,7 +18,7 @@ import pytest
 
 from avzsl.data.splits import load_benchmark
 from avzsl.errors import AvzslError, DataError, SettingError
-from avzsl.experiments import benchmark, tables
+from avzsl.experiments import tables, workers
 from avzsl.experiments.benchmark import Request, label_folders, run_benchmark
 from avzsl.experiments.cells import Loader
 from avzsl.experiments.choice import assignments_of, choose_preset
@@ -333,11 +333,11 @@ def test_published_numbers_are_of_one_data_folder() -> None:
 
 def test_the_same_features_are_loaded_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = benchmark.run_cell.__globals__["load_for"]
+    real = workers.run_cell.__globals__["load_for"]
     monkeypatch.setitem(
-        benchmark.run_cell.__globals__,
+        workers.run_cell.__globals__,
         "load_for",
-        lambda settings, path: read.append(settings.method) or real(settings, path),
+        lambda settings, path, **how: read.append(settings.method) or real(settings, path, **how),
     )
     run_benchmark(_request(data), tmp_path / "b")
     assert len(read) == 1
@@ -351,7 +351,7 @@ def test_a_stop_keeps_what_is_done_and_the_same_command_ends_in_the_same_numbers
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run_benchmark(_request(data), tmp_path / "whole")
-    real, done = benchmark.run_cell, []
+    real, done = workers.run_cell, []
 
     def stopping(cell: Any, load: Any) -> Any:
         if len(done) == 2:
@@ -359,14 +359,14 @@ def test_a_stop_keeps_what_is_done_and_the_same_command_ends_in_the_same_numbers
         done.append(cell)
         return real(cell, load)
 
-    monkeypatch.setattr(benchmark, "run_cell", stopping)
+    monkeypatch.setattr(workers, "run_cell", stopping)
     with pytest.raises(
         Interrupted, match=r"stopped with 2 of 4 runs finished; all are kept in .*; the same command goes"
     ):
         run_benchmark(_request(data), tmp_path / "b")
     half = json.loads((tmp_path / "b" / "benchmark.json").read_text())
     assert [row["state"] for row in half["tables"][0]["rows"]] == ["incomplete", "incomplete"]
-    monkeypatch.setattr(benchmark, "run_cell", real)
+    monkeypatch.setattr(workers, "run_cell", real)
     again = run_benchmark(_request(data), tmp_path / "b")
     digests = [[cell["result"]["digest"] for cell in record["cells"]] for record in (whole, again)]
     assert digests[0] == digests[1]
