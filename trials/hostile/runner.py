@@ -93,7 +93,9 @@ def _watch(make: Any, numbers: range, seed: int, out: Path) -> Iterator[Attempt]
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe(duplex=False)
         folder = Path(tempfile.mkdtemp(prefix="hostile-"))
-        process = context.Process(target=_serve, args=(make, folder, range(following, numbers.stop), seed, theirs))
+        process = context.Process(
+            target=_serve, args=(make, folder, range(following, numbers.stop), seed, theirs, ours)
+        )
         process.start()
         theirs.close()
         limit, late, built = 120.0, False, False
@@ -124,7 +126,8 @@ def _watch(make: Any, numbers: range, seed: int, out: Path) -> Iterator[Attempt]
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(make: Any, folder: Path, numbers: range, seed: int, pipe: Any) -> None:
+def _serve(make: Any, folder: Path, numbers: range, seed: int, pipe: Any, other: Any) -> None:
+    other.close()  # so that this process ends when nobody listens any more
     from avzsl.isolation.limits import limit_memory
 
     subject: Subject = make(folder)
