@@ -109,16 +109,15 @@ class Case:
         """tensorly contracts one clip at a time: it knows tensors, not batches."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import tensorly
+            from tensorly import backend_context
             from tensorly.tenalg import multi_mode_dot
-
-            tensorly.set_backend("pytorch")
         f = self.fusion
 
         def form(semantic: Tensor, temporal: Tensor) -> Tensor:
             r, s = semantic @ f.semantic_factor, temporal @ f.temporal_factor
             core = f.core()
-            clips = [multi_mode_dot(core, [r[b], s[b]], modes=[0, 1]) for b in range(len(r))]
+            with backend_context("pytorch"):  # a setting of the whole process otherwise
+                clips = [multi_mode_dot(core, [r[b], s[b]], modes=[0, 1]) for b in range(len(r))]
             fused: Tensor = torch.stack(clips) @ f.output_factor.T
             return fused
 
