@@ -61,8 +61,8 @@ def segments(clips: Clips, modality: str, size: int | None) -> tuple[Tensor, Ten
     return features, mask
 
 
-def given_averages(clips: Clips, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    """Mean over the real segments of each modality that is there, [B, d] each.
+def given_segments(clips: Clips, sizes: Mapping[str, int]) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """Features [B, L, d] and mask [B, L] of each modality that the model was built for and that these clips have.
 
     Args:
         clips: B clips.
@@ -80,7 +80,12 @@ def given_averages(clips: Clips, sizes: Mapping[str, int]) -> dict[str, Tensor]:
             raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
         if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
             raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
-        given[name] = masked_mean(features, mask)
+        given[name] = (features, mask)
     if not given:
         raise ModelError(f"these clips have no {' and no '.join(sizes)}, all that this model looks at")
     return given
+
+
+def given_averages(clips: Clips, sizes: Mapping[str, int]) -> dict[str, Tensor]:
+    """Mean over the real segments of each modality that is there, [B, d] each; the rest as in `given_segments`."""
+    return {name: masked_mean(features, mask) for name, (features, mask) in given_segments(clips, sizes).items()}

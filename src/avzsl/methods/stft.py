@@ -9,10 +9,11 @@ from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from avzsl.errors import ModelError, SettingError, nearest_name
+from avzsl.errors import SettingError, nearest_name
 from avzsl.losses.reconstruction import projection_loss, reconstruction_loss
 from avzsl.losses.triplet import cross_modal_triplet
 from avzsl.methods._base import EmbeddingMethod, register
+from avzsl.methods._inputs import given_segments
 from avzsl.nn.attention import ReasoningBlock
 from avzsl.nn.latent import LatentCombiner, align
 from avzsl.nn.mlp import ProjectionHead, ReconstructionHead, SegmentEncoder, masked_mean
@@ -325,19 +326,7 @@ class Stft(EmbeddingMethod):
 
     def _given(self, clips: Clips) -> dict[str, tuple[Tensor, Tensor | None]]:
         """Features and mask of each modality that this model uses and these clips have, checked."""
-        given = {}
-        for name, size in self.sizes.items():
-            features, mask = getattr(clips, name), getattr(clips, f"{name}_mask")
-            if features is None:
-                continue
-            if features.shape[2] != size:
-                raise ModelError(f"{name} features have {features.shape[2]} columns, this model was built for {size}")
-            if features.shape[1] == 0 or (mask is not None and not mask.any(1).all()):
-                raise ModelError(f"a clip has no {name} segment; leave {name} out for the whole block of clips")
-            given[name] = (features, mask)
-        if not given:
-            raise ModelError(f"these clips have no {' and no '.join(self.sizes)}, all that this model looks at")
-        return given
+        return given_segments(clips, self.sizes)
 
     def _joint(self, clips: Clips) -> _Joint:
         """Everything before the heads."""
