@@ -313,7 +313,7 @@ class _CompiledLif(torch.autograd.Function):
     @staticmethod
     def _call(ctx: Any, name: str, current: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
         alpha = SURROGATES.get(ctx.params.surrogate).sharpness(ctx.params.alpha)
-        shape = (len(current), len(current), 1, 1, compiled.TILE)
+        shape = (len(current), 1, 1, compiled.TILE)
         settings = compiled.neurons(ctx.params, alpha, shape, start=ctx.threshold)
         size = compiled.sizes(current[0].numel())
         compiled.call(

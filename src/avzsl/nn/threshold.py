@@ -260,8 +260,8 @@ class _CompiledDynamicLif(torch.autograd.Function):
 
     @staticmethod
     def _call(ctx: Any, name: str, current: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
-        distinct, rows, channels, positions = current.shape
-        shape = (len(ctx.steps), distinct, rows, channels, positions)
+        rows, channels, positions = current.shape[1:]
+        shape = (len(ctx.steps), rows, channels, positions)
         settings = compiled.neurons(
             ctx.params, SURROGATES.get(ctx.params.surrogate).sharpness(ctx.params.alpha), shape, ctx.rule
         )

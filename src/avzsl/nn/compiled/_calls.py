@@ -24,7 +24,7 @@ class Neurons(ctypes.Structure):
     """`neurons` of the C source."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("steps", "distinct", "rows", "channels", "positions")),
+        *((name, ctypes.c_int64) for name in ("steps", "rows", "channels", "positions")),
         *((name, ctypes.c_int64) for name in ("reset", "detach_reset", "surrogate", "dynamic", "threads")),
         *((name, ctypes.c_double) for name in ("rate", "v_rest", "v_reset", "alpha", "start", "direction")),
         *((name, ctypes.c_double) for name in ("low", "high")),
@@ -34,7 +34,7 @@ class Neurons(ctypes.Structure):
 def neurons(
     params: LifParameters,
     alpha: float,
-    shape: tuple[int, int, int, int, int],
+    shape: tuple[int, int, int, int],
     rule: ThresholdRule | None = None,
     start: float = 0.0,
 ) -> Neurons:
@@ -43,7 +43,7 @@ def neurons(
     Args:
         params: their constants.
         alpha: sharpness of the surrogate.
-        shape: T, D, B, C, P.
+        shape: T, B, C, P.
         rule: how the threshold moves; None = it stays at `start`.
         start: the fixed threshold.
     """

@@ -21,7 +21,7 @@ enum { ATAN, FAST_SIGMOID, RECTANGLE, STRAIGHT_THROUGH };
 
 /* What the caller says about the neurons; doubles, rounded where they are used. */
 typedef struct {
-    int64_t steps, distinct, rows, channels, positions;
+    int64_t steps, rows, channels, positions;
     int64_t reset, detach_reset, surrogate, dynamic, threads;
     double rate; /* 1 / tau */
     double v_rest, v_reset, alpha, start, direction, low, high;
@@ -102,7 +102,7 @@ static REAL NAME(charge_and_fire)(const REAL *drive, REAL *v, REAL *u_out, REAL 
    entropy: [C P + 1], H by number of spikes. v: [C, P], the membrane, starts as the caller left it. */
 static void NAME(forward_row)(const neurons *p, const int64_t *inputs, const REAL *current, const REAL *gate,
                               int64_t wide, int64_t narrow, const REAL *entropy, REAL *v, REAL *spikes, REAL *charged,
-                              REAL *thresholds, REAL *counts) {
+                              REAL *thresholds) {
     const int64_t T = p->steps, C = p->channels, P = p->positions;
     for (int64_t t = 0; t < T; t++) {
         const int64_t d = inputs ? inputs[t] : t;
@@ -114,7 +114,6 @@ static void NAME(forward_row)(const neurons *p, const int64_t *inputs, const REA
                                            spikes ? spikes + at : 0, P, threshold, (REAL)p->rate, (REAL)p->v_rest,
                                            (REAL)p->v_reset, p->reset);
         }
-        if (counts) counts[t] = count;
         if (!p->dynamic || !entropy || t + 1 == T) continue;
         const REAL h = (REAL)p->direction * entropy[(int64_t)count];
         for (int64_t c = 0; c < C; c++) {
@@ -245,7 +244,7 @@ int NAME(dynamic_forward)(const neurons *p, const int64_t *inputs, const REAL *c
             if (!v) continue;
             for (int64_t i = 0; i < N; i++) v[i] = (REAL)p->v_rest;
             NAME(forward_row)(p, inputs, current + b * N, gate + b * C, B * N, B * C, entropy, v, spikes + b * N,
-                              charged ? charged + b * N : 0, thresholds + b * C, 0);
+                              charged ? charged + b * N : 0, thresholds + b * C);
         }
         free(v);
     }
@@ -260,8 +259,8 @@ int NAME(dynamic_backward)(const neurons *p, const int64_t *inputs, const REAL *
     int failed = 0;
 #pragma omp parallel num_threads(p->threads)
     {
-        REAL *room = malloc(sizeof(REAL) * (T * N + N + C + T + T * C));
-        REAL *state = room + T * N, *to_threshold = state + N, *counts = to_threshold + C, *level = counts + T;
+        REAL *room = malloc(sizeof(REAL) * (T * N + N + C + T));
+        REAL *state = room + T * N, *to_threshold = state + N, *counts = to_threshold + C;
         if (!room) {
 #pragma omp atomic write
             failed = 1;
@@ -275,10 +274,9 @@ int NAME(dynamic_backward)(const neurons *p, const int64_t *inputs, const REAL *
                 const int64_t d = inputs ? inputs[t] : t;
                 REAL count = 0;
                 for (int64_t c = 0; c < C; c++) {
-                    level[t * C + c] = thresholds[(t * B + b) * C + c];
                     count += NAME(charge_and_fire)(current + (d * B + b) * N + c * p->positions,
                                                    state + c * p->positions, room + t * N + c * p->positions, 0,
-                                                   p->positions, level[t * C + c], (REAL)p->rate, (REAL)p->v_rest,
+                                                   p->positions, thresholds[(t * B + b) * C + c], (REAL)p->rate, (REAL)p->v_rest,
                                                    (REAL)p->v_reset, p->reset);
                 }
                 counts[t] = count;
@@ -306,7 +304,7 @@ int NAME(plain_forward)(const neurons *p, int64_t size, const REAL *current, con
         own.channels = 1, own.positions = n, own.dynamic = 0;
         memcpy(last + from, membrane + from, sizeof(REAL) * n);
         NAME(forward_row)(&own, 0, current + from, 0, size, 0, 0, last + from, spikes + from,
-                          charged ? charged + from : 0, 0, 0);
+                          charged ? charged + from : 0, 0);
     }
     return 0;
 }
